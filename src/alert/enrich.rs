@@ -1,0 +1,449 @@
+//! What is added to an alert: a pure function of its bytes, how it arrived, and the settings.
+//! The document is written in one pass into a buffer that is kept from one alert to the next.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::bson::{Mark, Writer, tag};
+use super::convert::{self, Reserved};
+use super::defect::{Defects, What};
+use super::identity::{self, Identity};
+use super::redact::Redactor;
+use super::{Alert, Level, NotAnAlert, time, trim};
+use crate::setting::{Count, List, Span};
+
+/// The version of the documents that this program writes, `_schema`.
+pub const SCHEMA: i64 = 1;
+
+/// Names at the top of a document that are ours; an alert's own field of such a name moves to
+/// `_original`.
+const OURS: [&str; 16] = [
+    "_id",
+    "_agent",
+    "_assessment_category",
+    "_defects",
+    "_expire_at",
+    "_options",
+    "_original",
+    "_processed_at",
+    "_raw",
+    "_redacted",
+    "_risk_score",
+    "_schema",
+    "_site",
+    "_source",
+    "_timestamp",
+    "agent_id",
+];
+
+/// Section `enrich`: what is added to each alert.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The lowest rule.level of each band of `_risk_score`.
+    pub risk: Bands,
+    /// `_assessment_category` of an alert of which no group is in `categories`.
+    pub category: Option<String>,
+    /// `_assessment_category` by rule group; the first of an alert's groups that is here counts.
+    pub categories: BTreeMap<String, String>,
+    /// How long alerts are kept, by `_risk_score`; without an entry for ever.
+    pub retention: Retention,
+    /// Labels by agent id or name (`*` for all), stored as `_agent.labels`.
+    pub labels: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// The lowest rule.level of each risk band; below `medium` it is low.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Bands {
+    /// From this level on the risk is medium.
+    pub medium: Count,
+    /// From this level on the risk is high.
+    pub high: Count,
+    /// From this level on the risk is critical.
+    pub critical: Count,
+}
+
+impl Default for Bands {
+    fn default() -> Self {
+        Self {
+            medium: Count(5),
+            high: Count(8),
+            critical: Count(12),
+        }
+    }
+}
+
+/// How long alerts of each risk are kept, counted from their own time.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// Of alerts of low risk.
+    pub low: Option<Span>,
+    /// Of alerts of medium risk.
+    pub medium: Option<Span>,
+    /// Of alerts of high risk.
+    pub high: Option<Span>,
+    /// Of alerts of critical risk.
+    pub critical: Option<Span>,
+}
+
+/// Section `redact`: secrets that are replaced by `[redacted]`; off while both lists are empty.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RedactSettings {
+    /// Names of fields whose values are replaced, in any case; `*` at either end matches anything.
+    pub keys: List,
+    /// Regular expressions; what they match in an alert's texts is replaced.
+    pub patterns: List,
+}
+
+/// By which way an alert arrived, `_source`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// wazuh-integratord called us.
+    Hook,
+    /// Replayed by hand with `--test`.
+    Test,
+    /// The built-in sample of `--test`: its document expires after an hour.
+    Sample,
+}
+
+/// How long the document of the built-in sample lives.
+const SAMPLE_LIFE_MS: i64 = 3_600_000;
+
+impl Source {
+    /// The value of `_source`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hook => "hook",
+            Self::Test | Self::Sample => "test",
+        }
+    }
+
+    /// The byte that stands for it in the spool.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Hook => 1,
+            Self::Test => 2,
+            Self::Sample => 3,
+        }
+    }
+
+    /// The source that a byte in the spool stands for; an unknown one came by the hook's way.
+    pub fn of_code(code: u8) -> Self {
+        match code {
+            2 => Self::Test,
+            3 => Self::Sample,
+            _ => Self::Hook,
+        }
+    }
+}
+
+/// How an alert arrived.
+#[derive(Debug, Clone, Copy)]
+pub struct Receipt<'a> {
+    /// When, in milliseconds since 1970; stays the same however long the alert lies in the spool.
+    pub received_at: i64,
+    /// By which way.
+    pub source: Source,
+    /// The bytes of the `<options>` file, empty if there was none.
+    pub options: &'a [u8],
+}
+
+/// Four grades of risk, `_risk_score`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Risk {
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+impl Risk {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// Turns alerts into documents; keeps its buffers.
+#[derive(Debug)]
+pub struct Enricher {
+    site: String,
+    settings: Settings,
+    redactor: Redactor,
+    out: Writer,
+    spare: Writer,
+}
+
+/// A document that is ready to be written.
+#[derive(Debug)]
+pub struct Document<'a> {
+    /// `_id`: 32 hex digits.
+    pub id: String,
+    /// BSON.
+    pub bson: &'a [u8],
+}
+
+/// What is read from an alert before anything is added to it.
+struct Facts {
+    id: Identity,
+    agent_id: String,
+    risk: Risk,
+    category: String,
+    timestamp: Option<i64>,
+    labels: Vec<(String, String)>,
+}
+
+impl Enricher {
+    /// Prepares the settings for use; `site` is part of every identity.
+    ///
+    /// # Errors
+    ///
+    /// Names the pattern that is not a regular expression.
+    pub fn new(site: &str, settings: &Settings, redact: &RedactSettings) -> Result<Self, String> {
+        Ok(Self {
+            site: site.to_owned(),
+            settings: settings.clone(),
+            redactor: Redactor::new(&redact.keys.0, &redact.patterns.0)?,
+            out: Writer::default(),
+            spare: Writer::default(),
+        })
+    }
+
+    /// Reads an alert and writes its document.
+    ///
+    /// # Errors
+    ///
+    /// Why the text is not an alert.
+    pub fn document(&mut self, raw: &[u8], receipt: &Receipt<'_>) -> Result<Document<'_>, NotAnAlert> {
+        let (text, marked) = trim(raw)?;
+        let mut defects = Defects::default();
+        if marked {
+            defects.note_field("", What::ByteOrderMark);
+        }
+        self.out.clear();
+        let begin = begin(&mut self.out);
+        let body = self.out.len();
+        let reserved = convert::fields(text, &mut self.out, &mut defects, is_ours)?;
+        write_original(&reserved, &mut self.out, &mut defects)?;
+        let facts = self.facts(&mut defects);
+        let lost = (defects.is_lossy()).then_some(raw);
+        write_options(receipt.options, &mut self.out, &mut defects);
+        self.redact_and_keep(body, lost);
+        self.add(&facts, receipt, &defects);
+        self.out.close(begin);
+        set_id(&mut self.out, &facts.id);
+        let id = String::from_utf8_lossy(&facts.id).into_owned();
+        Ok(Document { id, bson: self.out.bytes() })
+    }
+
+    fn facts(&self, defects: &mut Defects) -> Facts {
+        let alert = Alert { document: self.out.bytes() };
+        let time = alert.timestamp_text();
+        let timestamp = time.as_deref().and_then(time::parse);
+        if timestamp.is_none() && (time.is_some() || alert.field(&["timestamp"]).is_some()) {
+            defects.note_field("timestamp", What::Timestamp);
+        }
+        let agent_id = alert.text(&["agent", "id"]).filter(|id| !id.is_empty());
+        let agent_id = agent_id.as_deref().unwrap_or("unknown");
+        let identity = identity::of_fields(alert, &self.site);
+        Facts {
+            id: identity.unwrap_or_else(|| identity::of_content(alert, "_id", &self.site)),
+            risk: self.risk(alert),
+            category: self.category(alert).to_owned(),
+            timestamp,
+            labels: self.labels(alert, agent_id),
+            agent_id: agent_id.to_owned(),
+        }
+    }
+
+    fn risk(&self, alert: Alert<'_>) -> Risk {
+        let bands = &self.settings.risk;
+        match alert.level() {
+            #[expect(clippy::cast_precision_loss, reason = "levels are 0 to 16")]
+            Level::Number(level) => match level {
+                _ if level >= bands.critical.0 as f64 => Risk::Critical,
+                _ if level >= bands.high.0 as f64 => Risk::High,
+                _ if level >= bands.medium.0 as f64 => Risk::Medium,
+                _ => Risk::Low,
+            },
+            Level::Word(word) => match word.trim().to_ascii_lowercase().as_str() {
+                "critical" => Risk::Critical,
+                "high" => Risk::High,
+                "medium" => Risk::Medium,
+                _ => Risk::Low,
+            },
+        }
+    }
+
+    fn category(&self, alert: Alert<'_>) -> &str {
+        let map = &self.settings.categories;
+        let found = alert.groups().find_map(|group| map.get(group));
+        let default = self.settings.category.as_ref();
+        found.or(default).map_or("configuration", String::as_str)
+    }
+
+    fn labels(&self, alert: Alert<'_>, agent_id: &str) -> Vec<(String, String)> {
+        if self.settings.labels.is_empty() {
+            return Vec::new();
+        }
+        let name = alert.text(&["agent", "name"]);
+        let names = ["*", name.as_deref().unwrap_or_default(), agent_id];
+        let sets = names.iter().filter_map(|name| self.settings.labels.get(*name));
+        // Later ones are the more particular ones and win.
+        let merged: BTreeMap<_, _> = sets.flatten().collect();
+        let owned = |(key, value): (&String, &String)| (key.clone(), value.clone());
+        merged.into_iter().map(owned).collect()
+    }
+
+    /// Applies redaction to everything from `body` on, then adds the original text if it is needed.
+    fn redact_and_keep(&mut self, body: usize, lost: Option<&[u8]>) {
+        if self.redactor.is_off() {
+            if let Some(raw) = lost {
+                write_raw(raw, &mut self.out);
+            }
+            return;
+        }
+        // `elements` steps over four bytes of length in front of the first element.
+        let fields = self.out.bytes().get(body - 4..).unwrap_or_default();
+        self.spare.clear();
+        let mut redacted = self.redactor.copy(fields, &mut self.spare);
+        self.out.truncate(body);
+        self.out.raw(self.spare.bytes());
+        if lost.is_some() {
+            // The original text may hold what has just been taken out.
+            redacted.push("_raw".to_owned());
+        }
+        if !redacted.is_empty() {
+            self.out.key(tag::ARRAY, b"_redacted");
+            let list = self.out.open();
+            for (index, path) in redacted.iter().enumerate() {
+                self.out.string(&index.to_string(), path);
+            }
+            self.out.close(list);
+        }
+    }
+
+    fn add(&mut self, facts: &Facts, receipt: &Receipt<'_>, defects: &Defects) {
+        let expire_at = self.expire_at(facts, receipt);
+        let out = &mut self.out;
+        out.string("agent_id", &facts.agent_id);
+        out.string("_risk_score", facts.risk.name());
+        out.string("_assessment_category", &facts.category);
+        out.date("_processed_at", receipt.received_at);
+        if let Some(timestamp) = facts.timestamp {
+            out.date("_timestamp", timestamp);
+        }
+        out.string("_source", receipt.source.name());
+        out.string("_site", &self.site);
+        out.int("_schema", SCHEMA);
+        if let Some(at) = expire_at {
+            out.date("_expire_at", at);
+        }
+        if !facts.labels.is_empty() {
+            write_labels(&facts.labels, out);
+        }
+        if !defects.is_empty() {
+            defects.write(out);
+        }
+    }
+
+    fn expire_at(&self, facts: &Facts, receipt: &Receipt<'_>) -> Option<i64> {
+        if receipt.source == Source::Sample {
+            return Some(receipt.received_at.saturating_add(SAMPLE_LIFE_MS));
+        }
+        let retention = &self.settings.retention;
+        let kept = match facts.risk {
+            Risk::Low => retention.low,
+            Risk::Medium => retention.medium,
+            Risk::High => retention.high,
+            Risk::Critical => retention.critical,
+        }?;
+        let from = facts.timestamp.unwrap_or(receipt.received_at);
+        Some(from.saturating_add(kept.as_millis()))
+    }
+}
+
+fn is_ours(name: &[u8]) -> bool {
+    // One look at the first byte spares most fields the comparison.
+    matches!(name.first(), Some(b'_' | b'a')) && OURS.iter().any(|ours| ours.as_bytes() == name)
+}
+
+/// Opens the document with room for `_id`, so that it is the first field as in MongoDB itself.
+fn begin(out: &mut Writer) -> Mark {
+    let begin = out.open();
+    out.string("_id", "00000000000000000000000000000000");
+    begin
+}
+
+/// Behind the document's length, the type, `_id`, NUL and the text's length.
+const ID_AT: usize = 4 + 1 + 4 + 4;
+
+fn set_id(out: &mut Writer, id: &Identity) {
+    if let Some(place) = out.buffer().get_mut(ID_AT..ID_AT + identity::LENGTH) {
+        place.copy_from_slice(id);
+    }
+}
+
+fn write_original(
+    reserved: &[Reserved<'_>],
+    out: &mut Writer,
+    defects: &mut Defects,
+) -> Result<(), NotAnAlert> {
+    if reserved.is_empty() {
+        return Ok(());
+    }
+    out.key(tag::DOCUMENT, b"_original");
+    let original = out.open();
+    let mut written: Vec<&str> = Vec::new();
+    for field in reserved {
+        if written.contains(&field.name.as_str()) {
+            defects.note_field(&format!("_original.{}", field.name), What::RepeatedKey);
+            continue;
+        }
+        written.push(&field.name);
+        convert::value(&field.name, field.value, 2, out, defects)?;
+    }
+    out.close(original);
+    Ok(())
+}
+
+fn write_options(options: &[u8], out: &mut Writer, defects: &mut Defects) {
+    let text = options.trim_ascii();
+    if text.is_empty() {
+        return;
+    }
+    let before = out.len();
+    if convert::value("_options", text, 1, out, defects).is_err() {
+        out.truncate(before);
+        out.string("_options", &String::from_utf8_lossy(text));
+        defects.note_field("_options", What::Options);
+    }
+}
+
+/// The original text: as text if it is UTF-8, else as binary.
+fn write_raw(raw: &[u8], out: &mut Writer) {
+    match std::str::from_utf8(raw) {
+        Ok(text) => out.string("_raw", text),
+        Err(_) => out.binary("_raw", raw),
+    }
+}
+
+fn write_labels(labels: &[(String, String)], out: &mut Writer) {
+    out.key(tag::DOCUMENT, b"_agent");
+    let agent = out.open();
+    out.key(tag::DOCUMENT, b"labels");
+    let list = out.open();
+    for (name, value) in labels {
+        out.string(&name.replace('\0', ""), value);
+    }
+    out.close(list);
+    out.close(agent);
+}

@@ -1,0 +1,163 @@
+//! The command line as typed. Tells a call by wazuh-integratord from a command of a person.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+/// Wazuh's security data into MongoDB and out again.
+///
+/// Called by wazuh-integratord with an alert file, it writes the alert to MongoDB, or durably to
+/// disk when MongoDB is away. The commands below are for people.
+#[derive(Debug, Parser)]
+#[command(name = "custom-mongo", version, arg_required_else_help = true)]
+#[command(args_conflicts_with_subcommands = false, subcommand_negates_reqs = true)]
+#[command(override_usage = "custom-mongo ALERT_FILE [API_KEY HOOK_URL …]   (by wazuh-integratord)\n       custom-mongo --test [FILE|-] [--dry-run]\n       custom-mongo <COMMAND>")]
+#[command(after_help = "Examples:\n  custom-mongo --test --dry-run\n  custom-mongo check")]
+pub struct Cli {
+    /// Settings file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Say more (twice: everything)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Say less
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Replay an alert by hand and say what happens; a built-in sample without FILE, - is stdin
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    #[expect(clippy::option_option, reason = "clap's shape for a flag with an optional value")]
+    pub test: Option<Option<PathBuf>>,
+    /// With --test: print the exact document and touch nothing
+    #[arg(long, requires = "test")]
+    pub dry_run: bool,
+    /// The command
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Text or JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For scripts
+    Json,
+}
+
+/// What a person may ask for.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check every precondition; each failure comes with its fix
+    #[command(after_help = "Examples:\n  custom-mongo check\n  custom-mongo check --config-only --format json")]
+    Check(CheckArgs),
+    /// What waits on disk: look at it, deliver it
+    #[command(after_help = "Examples:\n  custom-mongo spool status\n  custom-mongo spool drain")]
+    Spool {
+        /// What to do
+        #[command(subcommand)]
+        command: SpoolCommand,
+    },
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Only read the settings: ask nothing, touch nothing
+    #[arg(long)]
+    pub config_only: bool,
+}
+
+/// What to do with the spool.
+#[derive(Debug, Subcommand)]
+pub enum SpoolCommand {
+    /// How much waits, since when, and whether MongoDB is thought to be away
+    #[command(after_help = "Examples:\n  custom-mongo spool status\n  custom-mongo spool status --format json")]
+    Status,
+    /// The alerts that wait
+    #[command(after_help = "Examples:\n  custom-mongo spool list\n  custom-mongo spool list --format json")]
+    List,
+    /// Bring everything that waits into MongoDB
+    #[command(after_help = "Examples:\n  custom-mongo spool drain\n  */5 * * * * root /var/ossec/integrations/custom-mongo spool drain -q")]
+    Drain,
+    /// Alerts that MongoDB will never take, or that are none
+    #[command(after_help = "Examples:\n  custom-mongo spool dead list\n  custom-mongo spool dead retry all")]
+    Dead {
+        /// What to do
+        #[command(subcommand)]
+        command: DeadCommand,
+    },
+}
+
+/// What to do with dead letters.
+#[derive(Debug, Subcommand)]
+pub enum DeadCommand {
+    /// All of them, with the reason
+    #[command(after_help = "Examples:\n  custom-mongo spool dead list\n  custom-mongo spool dead list --format json")]
+    List,
+    /// The bytes of one, to stdout
+    #[command(after_help = "Examples:\n  custom-mongo spool dead show ID\n  custom-mongo spool dead show ID > alert.json")]
+    Show {
+        /// As `dead list` names it
+        id: String,
+    },
+    /// Put one, or all, into the spool again
+    #[command(after_help = "Examples:\n  custom-mongo spool dead retry ID\n  custom-mongo spool dead retry all")]
+    Retry {
+        /// As `dead list` names it, or all
+        id: String,
+    },
+    /// Delete one, or all
+    #[command(after_help = "Examples:\n  custom-mongo spool dead drop ID\n  custom-mongo spool dead drop all")]
+    Drop {
+        /// As `dead list` names it, or all
+        id: String,
+    },
+}
+
+/// Whether these arguments (argv\[0\] included) are a call by wazuh-integratord, which names the
+/// folder as argv\[0\] and a file as argv\[1\], or those of a person.
+pub fn is_call(arguments: &[OsString]) -> bool {
+    let by_daemon = arguments.first().is_some_and(|name| name == "integrations");
+    let Some(first) = arguments.get(1) else {
+        return by_daemon;
+    };
+    by_daemon || first.is_empty() || !(is_option(first) || is_command(first))
+}
+
+fn is_option(argument: &OsStr) -> bool {
+    argument.as_bytes().starts_with(b"-")
+}
+
+fn is_command(argument: &OsStr) -> bool {
+    argument == "help" || Cli::command().get_subcommands().any(|command| argument == command.get_name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_call_of(arguments: &[&str]) -> bool {
+        is_call(&arguments.iter().map(OsString::from).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_daemon_is_told_from_a_person() {
+        assert!(is_call_of(&["integrations", "/tmp/custom-mongo-1-2.alert", "", "", ""]));
+        assert!(is_call_of(&["integrations", "", "", ""]));
+        assert!(is_call_of(&["integrations", "check"]));
+        assert!(is_call_of(&["./custom-mongo", "alert.json"]));
+        assert!(!is_call_of(&["custom-mongo", "check"]));
+        assert!(!is_call_of(&["custom-mongo", "--test"]));
+        assert!(!is_call_of(&["custom-mongo"]));
+    }
+}

@@ -1,0 +1,207 @@
+//! `check`: each precondition, and for each that fails the way to mend it.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Format, output, spool, status};
+use crate::config::{self, Loaded, Settings};
+use crate::delivery::Breaker;
+use crate::home::Home;
+use crate::spool::Spool;
+use crate::store::{self, Report};
+
+/// How long MongoDB may take to answer.
+const WITHIN: Duration = Duration::from_secs(5);
+/// A clock that is off by more makes `_processed_at` and retention wrong.
+const SKEW_MS: i64 = 5_000;
+
+/// How much is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Only the settings: nothing is asked, nothing touched.
+    ConfigOnly,
+    /// MongoDB and the spool as well.
+    All,
+}
+
+/// One precondition.
+struct Finding {
+    name: &'static str,
+    detail: String,
+    fix: Option<String>,
+}
+
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn good(&mut self, name: &'static str, detail: impl Into<String>) {
+        self.0.push(Finding { name, detail: detail.into(), fix: None });
+    }
+
+    fn bad(&mut self, name: &'static str, detail: impl Into<String>, fix: impl Into<String>) {
+        self.0.push(Finding { name, detail: detail.into(), fix: Some(fix.into()) });
+    }
+}
+
+/// Checks and prints. Returns 0 if everything holds, else 1.
+pub fn run(config: Option<&Path>, depth: Depth, format: Format) -> u8 {
+    let home = Home::find();
+    let mut findings = Findings(Vec::new());
+    match config::load(config, &home) {
+        Ok(loaded) => {
+            check_settings(&mut findings, &loaded);
+            if depth == Depth::All {
+                check_mongodb(&mut findings, &loaded.settings);
+                check_spool(&mut findings, &loaded.settings, &home);
+            }
+        }
+        Err(fault) => findings.bad("settings", fault.to_string(), "correct the named key"),
+    }
+    print(&findings, format);
+    let failed = findings.0.iter().any(|finding| finding.fix.is_some());
+    if failed { status::FAILED } else { status::DONE }
+}
+
+fn check_settings(findings: &mut Findings, loaded: &Loaded) {
+    match &loaded.file {
+        Some(file) => findings.good("settings", format!("{} is read", file.display())),
+        None => findings.good("settings", "no file; defaults and environment"),
+    }
+    check_mode(findings, loaded);
+    let store = &loaded.settings.store;
+    match store.destination() {
+        Ok(_) => findings.good("store.uri", format!("{}, database {}", store.servers(), store.database)),
+        Err(error) => findings.bad("store.uri", error.to_string(), "see [store] in the sample settings"),
+    }
+}
+
+fn check_mode(findings: &mut Findings, loaded: &Loaded) {
+    let Some(file) = &loaded.file else {
+        return;
+    };
+    let Ok(meta) = std::fs::metadata(file) else {
+        return;
+    };
+    let mode = meta.permissions().mode() & 0o777;
+    let store = &loaded.settings.store;
+    let secret = store.password.is_some() || (store.uri.is_some() && store.has_password_in_uri());
+    let place = file.display();
+    if secret && mode & 0o007 != 0 {
+        let fix = format!("chown root:wazuh {place} && chmod 640 {place}");
+        findings.bad("settings mode", format!("{mode:04o}: everyone can read the password in it"), fix);
+    } else {
+        findings.good("settings mode", format!("{mode:04o}"));
+    }
+}
+
+fn check_mongodb(findings: &mut Findings, settings: &Settings) {
+    match store::inspect(&settings.store, WITHIN) {
+        Ok(report) => check_report(findings, &report),
+        Err(store::Error::Settings(why)) => {
+            findings.bad("mongodb", why, "correct [store] in the settings");
+        }
+        Err(error) => findings.bad(
+            "mongodb",
+            error.to_string(),
+            format!("is mongod running at {}, and may this host reach it?", settings.store.servers()),
+        ),
+    }
+}
+
+fn check_report(findings: &mut Findings, report: &Report) {
+    let kind = report.replica_set.as_ref().map_or_else(
+        || "standalone".to_owned(),
+        |name| format!("replica set {name}"),
+    );
+    let millis = report.connected_in.as_millis();
+    findings.good("mongodb", format!("{} ({kind}), connected in {millis} ms", report.version));
+    let major = report.version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major.is_some_and(|major| major < 5) {
+        findings.bad("mongodb version", report.version.clone(), "MongoDB 5.0 or newer is needed");
+    }
+    match &report.round_trip {
+        Ok(took) => findings.good(
+            "write concern",
+            format!("write, read and delete with majority and journal in {} ms", took.as_millis()),
+        ),
+        Err(why) => findings.bad("write concern", why.clone(), "see integrations/mongodb-role.js for the role that is needed"),
+    }
+    check_indexes(findings, report);
+    if report.clock_skew_ms.abs() > SKEW_MS {
+        let skew = format!("this host's clock is {} ms off the server's", report.clock_skew_ms);
+        findings.bad("clock", skew, "let both use the same NTP servers");
+    } else {
+        findings.good("clock", format!("{} ms off the server's", report.clock_skew_ms));
+    }
+}
+
+fn check_indexes(findings: &mut Findings, report: &Report) {
+    let missing = report.missing_indexes.join(", ");
+    if report.missing_indexes.is_empty() {
+        findings.good("indexes", format!("all there, about {} alerts", report.alerts));
+    } else if report.alerts == 0 {
+        findings.good("indexes", "created with the first alert");
+    } else {
+        findings.bad(
+            "indexes",
+            format!("missing: {missing}; the collection had alerts before custom-mongo came"),
+            "create them at a quiet time, see Indexes in the README",
+        );
+    }
+}
+
+fn check_spool(findings: &mut Findings, settings: &Settings, home: &Home) {
+    if let Err(error) = home.enter() {
+        return findings.bad("state folder", error.to_string(), "run the commands it names as root");
+    }
+    findings.good("state folder", home.state().display().to_string());
+    let Ok(destination) = settings.store.destination() else {
+        return;
+    };
+    let spool = Spool::new(home.state(), &destination, &settings.spool);
+    if let Err(error) = spool.prepare() {
+        return findings.bad("spool", error.to_string(), "let the wazuh user write there");
+    }
+    match spool.status() {
+        Ok(status) if status.pending > 0 => {
+            let oldest = status.oldest_ms.map(spool::age).unwrap_or_default();
+            let detail = format!("{} alerts wait, the oldest for {oldest}", status.pending);
+            findings.bad("spool", detail, "custom-mongo spool drain");
+        }
+        Ok(status) => findings.good("spool", format!("empty, {} dead letters", status.dead)),
+        Err(error) => findings.bad("spool", error.to_string(), "look at the named file"),
+    }
+    let breaker = Breaker::of(spool.folder());
+    if breaker.is_open() {
+        let reason = breaker.reason().unwrap_or_default();
+        findings.bad("breaker", format!("open: {reason}"), "it closes by itself when MongoDB is back");
+    } else {
+        findings.good("breaker", "closed");
+    }
+}
+
+fn print(findings: &Findings, format: Format) {
+    if format == Format::Json {
+        let row = |finding: &Finding| {
+            json!({
+                "name": finding.name,
+                "ok": finding.fix.is_none(),
+                "detail": finding.detail,
+                "fix": finding.fix,
+            })
+        };
+        let ok = findings.0.iter().all(|finding| finding.fix.is_none());
+        let checks: Vec<Value> = findings.0.iter().map(row).collect();
+        return output::json(&json!({ "ok": ok, "checks": checks }));
+    }
+    for finding in &findings.0 {
+        let mark = if finding.fix.is_none() { '✓' } else { '✗' };
+        output::line(&format!("{mark} {:<16} {}", finding.name, finding.detail));
+        if let Some(fix) = &finding.fix {
+            output::line(&format!("  {:<16} → {fix}", ""));
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! How commands print. A reader that has gone away (EPIPE) is no failure.
+
+use std::io::{self, Write};
+
+use serde_json::Value;
+
+/// How a command prints its result.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For scripts.
+    Json,
+}
+
+/// Prints a line to stdout.
+pub(super) fn line(text: &str) {
+    ignore(writeln!(io::stdout(), "{text}"));
+}
+
+/// Prints JSON to stdout.
+pub(super) fn json(value: &Value) {
+    let text = serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string());
+    line(&text);
+}
+
+/// Writes bytes to stdout as they are.
+pub(super) fn bytes(bytes: &[u8]) {
+    ignore(io::stdout().write_all(bytes));
+}
+
+/// Prints a line to stderr.
+pub fn error_line(text: &str) {
+    ignore(writeln!(io::stderr(), "{text}"));
+}
+
+fn ignore(written: io::Result<()>) {
+    drop(written);
+}

@@ -1,0 +1,322 @@
+//! `spool status|list|drain|dead`: what waits on disk, and what to do with it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use super::{Format, UNASSIGNED, now, output, status};
+use crate::alert::enrich::{Receipt, Source};
+use crate::alert::time::rfc3339;
+use crate::config::{self, Settings};
+use crate::delivery::{self, Breaker, Drained};
+use crate::home::Home;
+use crate::spool::{DeadSummary, Spool, destinations};
+use crate::store::Store;
+
+/// How long `drain` waits for a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How many alerts `list` shows.
+const LISTED: usize = 10_000;
+
+/// What to do with dead letters.
+#[derive(Debug, Clone)]
+pub enum Dead {
+    /// Show all, a line each.
+    List,
+    /// Write the bytes of one to stdout.
+    Show(String),
+    /// Put one (or `all`) into the spool again.
+    Retry(String),
+    /// Delete one (or `all`).
+    Drop(String),
+}
+
+/// The spools of this host.
+pub struct Spools<'a> {
+    settings: &'a Settings,
+    home: &'a Home,
+    current: Option<String>,
+    format: Format,
+}
+
+impl<'a> Spools<'a> {
+    /// Becomes the state folder's owner first.
+    ///
+    /// # Errors
+    ///
+    /// Names the folder.
+    pub fn open(settings: &'a Settings, home: &'a Home, format: Format) -> Result<Self> {
+        home.enter()?;
+        let current = settings.store.destination().ok();
+        Ok(Self { settings, home, current, format })
+    }
+
+    fn spool(&self, destination: &str) -> Spool {
+        Spool::new(self.home.state(), destination, &self.settings.spool)
+    }
+
+    /// All on disk, the current one also if it is not there yet.
+    fn all(&self) -> Result<Vec<String>> {
+        let mut names = destinations(self.home.state())?;
+        if let Some(current) = &self.current
+            && !names.contains(current)
+        {
+            names.push(current.clone());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Those whose alerts are for the configured MongoDB.
+    fn ours(&self) -> Vec<Spool> {
+        let names = self.current.iter().map(String::as_str).chain([UNASSIGNED]);
+        names.map(|name| self.spool(name)).collect()
+    }
+
+    /// Shows each destination's spool.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be read.
+    pub fn status(&self) -> Result<u8> {
+        let mut rows = Vec::new();
+        for name in self.all()? {
+            rows.push(self.describe(&name)?);
+        }
+        if self.format == Format::Json {
+            output::json(&json!({ "destinations": rows }));
+            return Ok(status::DONE);
+        }
+        for row in &rows {
+            print_status(row);
+        }
+        if rows.is_empty() {
+            output::line("No spool yet: every alert went straight to MongoDB.");
+        }
+        Ok(status::DONE)
+    }
+
+    fn describe(&self, name: &str) -> Result<Value> {
+        let spool = self.spool(name);
+        let status = spool.status().with_context(|| format!("spool {name}"))?;
+        let breaker = Breaker::of(spool.folder());
+        Ok(json!({
+            "destination": name,
+            "current": self.current.as_deref() == Some(name),
+            "pending": status.pending,
+            "pending_bytes": status.pending_bytes,
+            "oldest": status.oldest_ms.map(rfc3339),
+            "bytes": status.bytes_on_disk,
+            "max_size": status.max_size,
+            "disk_free": status.disk_free,
+            "dead": status.dead,
+            "dead_bytes": status.dead_bytes,
+            "damaged": status.damaged,
+            "breaker": if breaker.is_open() { "open" } else { "closed" },
+            "reason": breaker.reason(),
+        }))
+    }
+
+    /// Lists what waits for the configured MongoDB.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be read.
+    pub fn list(&self) -> Result<u8> {
+        let mut rows = Vec::new();
+        for spool in self.ours() {
+            for item in spool.list(LISTED)? {
+                rows.push(json!({
+                    "id": item.id.to_string(),
+                    "received_at": rfc3339(item.received_at_ms),
+                    "source": Source::of_code(item.source).name(),
+                    "bytes": item.bytes,
+                }));
+            }
+        }
+        self.print_rows(&rows, &["id", "received_at", "source", "bytes"]);
+        Ok(status::DONE)
+    }
+
+    /// Brings everything that waits into MongoDB.
+    ///
+    /// # Errors
+    ///
+    /// Why it stopped; what is left stays in the spool.
+    pub fn drain(&self) -> Result<u8> {
+        let mut total = Drained::default();
+        let store = Store::open(&self.settings.store, CONNECT)?;
+        let mut enricher = self.settings.enricher()?;
+        let mut stopped = None;
+        for spool in self.ours() {
+            match delivery::drain_all(&spool, &store, &mut enricher) {
+                Ok(drained) => total.add(drained),
+                Err(error) => stopped = Some(error),
+            }
+        }
+        store.close();
+        let left = self.left()?;
+        self.print_drained(&total, left);
+        match stopped {
+            None => Ok(if left == 0 { status::DONE } else { status::FAILED }),
+            Some(error) => bail!("{error}; {left} alerts stay in the spool"),
+        }
+    }
+
+    fn left(&self) -> Result<u64> {
+        let mut left = 0;
+        for spool in self.ours() {
+            left += spool.status()?.pending;
+        }
+        Ok(left)
+    }
+
+    fn print_drained(&self, total: &Drained, left: u64) {
+        let (stored, already_there, dead) = (total.stored, total.already_there, total.dead);
+        match self.format {
+            Format::Json => output::json(&json!({
+                "stored": stored, "already_there": already_there, "dead": dead, "left": left,
+            })),
+            Format::Text => output::line(&format!(
+                "{stored} stored, {already_there} already there, {dead} dead letters, {left} left"
+            )),
+        }
+    }
+
+    /// Works on the dead letters of all destinations.
+    ///
+    /// # Errors
+    ///
+    /// Names the dead letter.
+    pub fn dead(&self, what: &Dead) -> Result<u8> {
+        match what {
+            Dead::List => self.dead_list(),
+            Dead::Show(id) => self.dead_show(id),
+            Dead::Retry(id) => self.for_each_dead(id, "put into the spool", |spool, dead| self.retry(spool, dead)),
+            Dead::Drop(id) => self.for_each_dead(id, "dropped", |spool, dead| Ok(spool.dead_drop(&dead.id)?)),
+        }
+    }
+
+    fn letters(&self) -> Result<Vec<(Spool, DeadSummary)>> {
+        let mut letters = Vec::new();
+        for name in self.all()? {
+            for dead in self.spool(&name).dead()? {
+                letters.push((self.spool(&name), dead));
+            }
+        }
+        Ok(letters)
+    }
+
+    fn dead_list(&self) -> Result<u8> {
+        let letters = self.letters()?;
+        let row = |(_, dead): &(Spool, DeadSummary)| {
+            json!({
+                "id": dead.id,
+                "received_at": rfc3339(dead.received_at_ms),
+                "source": Source::of_code(dead.source).name(),
+                "bytes": dead.bytes,
+                "reason": dead.reason,
+            })
+        };
+        let rows: Vec<Value> = letters.iter().map(row).collect();
+        self.print_rows(&rows, &["id", "received_at", "source", "bytes", "reason"]);
+        Ok(status::DONE)
+    }
+
+    fn dead_show(&self, id: &str) -> Result<u8> {
+        for (spool, dead) in self.letters()?.into_iter().filter(|(_, dead)| dead.id == id) {
+            let letter = spool.dead_show(&dead.id)?;
+            output::error_line(&format!("{}: {}", rfc3339(dead.received_at_ms), dead.reason));
+            output::bytes(&letter.raw);
+            return Ok(status::DONE);
+        }
+        bail!("there is no dead letter {id}; see custom-mongo spool dead list")
+    }
+
+    fn for_each_dead(
+        &self,
+        id: &str,
+        done: &str,
+        act: impl Fn(&Spool, &DeadSummary) -> Result<()>,
+    ) -> Result<u8> {
+        let letters = self.letters()?;
+        let chosen = letters.iter().filter(|(_, dead)| id == "all" || dead.id == id);
+        let mut count = 0;
+        for (spool, dead) in chosen {
+            act(spool, dead).with_context(|| format!("dead letter {}", dead.id))?;
+            count += 1;
+        }
+        if count == 0 && id != "all" {
+            bail!("there is no dead letter {id}; see custom-mongo spool dead list");
+        }
+        match self.format {
+            Format::Json => output::json(&json!({ "dead_letters": count })),
+            Format::Text => output::line(&format!("{count} {done}")),
+        }
+        Ok(status::DONE)
+    }
+
+    /// Spool first, then delete: a crash in between leaves it in both places, never in none.
+    fn retry(&self, spool: &Spool, dead: &DeadSummary) -> Result<()> {
+        let letter = spool.dead_show(&dead.id)?;
+        let receipt = Receipt {
+            received_at: letter.received_at_ms,
+            source: Source::of_code(letter.source),
+            options: &letter.options,
+        };
+        spool.put(&delivery::entry(&letter.raw, &receipt))?;
+        Ok(spool.dead_drop(&dead.id)?)
+    }
+
+    fn print_rows(&self, rows: &[Value], columns: &[&str]) {
+        if self.format == Format::Json {
+            return output::json(&Value::from(rows.to_vec()));
+        }
+        for row in rows {
+            let cells = columns.iter().map(|column| match row.get(column) {
+                Some(Value::String(text)) => text.clone(),
+                Some(other) => other.to_string(),
+                None => String::new(),
+            });
+            output::line(&cells.collect::<Vec<_>>().join("  "));
+        }
+        if rows.is_empty() {
+            output::line("none");
+        }
+    }
+}
+
+fn print_status(row: &Value) {
+    let text = |key: &str| match row.get(key) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Null) | None => "-".to_owned(),
+        Some(other) => other.to_string(),
+    };
+    let current = if text("current") == "true" { " (this MongoDB)" } else { "" };
+    output::line(&format!("{}{current}", text("destination")));
+    output::line(&format!("  waiting       {} alerts, oldest {}", text("pending"), text("oldest")));
+    output::line(&format!("  on disk       {} of {} bytes", text("bytes"), text("max_size")));
+    output::line(&format!("  dead letters  {}", text("dead")));
+    output::line(&format!("  breaker       {} {}", text("breaker"), text("reason").trim_matches('-')));
+}
+
+/// Loads the settings for a command about the spool; the spool can be looked at without any.
+///
+/// # Errors
+///
+/// What is wrong with the settings.
+pub fn settings(config: Option<&Path>, home: &Home) -> Result<Settings> {
+    Ok(config::load(config, home)?.settings)
+}
+
+/// The age of something, for people.
+pub(super) fn age(millis: i64) -> String {
+    let seconds = now().saturating_sub(millis).max(0) / 1000;
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        _ => format!("{} h", seconds / 3600),
+    }
+}

@@ -1,0 +1,199 @@
+//! Composes the rooms' settings: defaults < file < `.env` and environment < arguments.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use crate::alert::enrich::{self, Enricher};
+use crate::home::{Home, settings_folders};
+use crate::{delivery, spool, store};
+
+mod environment;
+mod suggestion;
+
+/// The settings file's name.
+pub const FILE: &str = "custom-mongo.toml";
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// The name of this Wazuh installation, part of every identity; `default` unless set.
+    pub site: Option<String>,
+    /// Which MongoDB.
+    pub store: store::Settings,
+    /// How much the spool may hold.
+    pub spool: spool::Settings,
+    /// How long a call may take, and which way it goes.
+    pub delivery: delivery::Settings,
+    /// What is added to an alert.
+    pub enrich: enrich::Settings,
+    /// Which secrets are taken out of alerts.
+    pub redact: enrich::RedactSettings,
+}
+
+/// Settings and where they came from.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// The file that was read, if one was found.
+    pub file: Option<PathBuf>,
+}
+
+/// What is wrong with the settings, with the file, the key and the fix.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+#[error("{0}")]
+pub struct Fault(pub String);
+
+impl Settings {
+    /// What turns alerts into documents, by these settings.
+    ///
+    /// # Errors
+    ///
+    /// Names a pattern that is not a regular expression.
+    pub fn enricher(&self) -> Result<Enricher, Fault> {
+        let site = self.site.as_deref().unwrap_or("default");
+        Enricher::new(site, &self.enrich, &self.redact).map_err(Fault)
+    }
+}
+
+/// Reads the settings: from `explicit`, else from `$CUSTOM_MONGO_CONFIG`, else from the first of
+/// the usual folders that has a settings file or a `.env`.
+///
+/// # Errors
+///
+/// Names the file, the key and the fix.
+pub fn load(explicit: Option<&Path>, home: &Home) -> Result<Loaded, Fault> {
+    let named = explicit.map(Path::to_owned).or_else(|| {
+        let path = std::env::var_os("CUSTOM_MONGO_CONFIG")?;
+        (!path.is_empty()).then(|| PathBuf::from(path))
+    });
+    let (file, folder) = match named {
+        Some(path) => (Some(path.clone()), path.parent().map(Path::to_owned)),
+        None => find(home),
+    };
+    let mut table = file.as_deref().map_or(Ok(Table::new()), read_file)?;
+    let env_file = folder.map(|folder| folder.join(".env"));
+    environment::apply(&mut table, env_file.as_deref())?;
+    let settings = compose(table).map_err(|fault| in_file(&fault, file.as_deref()))?;
+    settings.enricher().map_err(|fault| in_file(&fault, file.as_deref()))?;
+    Ok(Loaded { settings, file })
+}
+
+fn in_file(fault: &Fault, file: Option<&Path>) -> Fault {
+    let place = file.map_or_else(|| "settings".to_owned(), |file| file.display().to_string());
+    Fault(format!("{place}: {fault}"))
+}
+
+fn find(home: &Home) -> (Option<PathBuf>, Option<PathBuf>) {
+    for folder in settings_folders(home) {
+        let file = folder.join(FILE);
+        if file.exists() {
+            return (Some(file), Some(folder));
+        }
+        if folder.join(".env").exists() {
+            return (None, Some(folder));
+        }
+    }
+    (None, None)
+}
+
+fn read_file(path: &Path) -> Result<Table, Fault> {
+    let place = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Fault(format!("{place}: cannot be read: {error}; see --config")))?;
+    text.parse().map_err(|error: toml::de::Error| {
+        // Not the error's own display: it shows the line, which may hold a password.
+        let at = error.span().map_or(0, |span| span.start);
+        let line = text.get(..at).unwrap_or_default().lines().count().max(1);
+        let why = error.message().lines().next().unwrap_or_default().to_owned();
+        Fault(format!("{place}: line {line} is not TOML: {why}"))
+    })
+}
+
+/// The top level: the site, and a section for each room.
+const SECTIONS: [&str; 6] = ["site", "store", "spool", "delivery", "enrich", "redact"];
+
+/// Reads each room's section.
+fn compose(mut table: Table) -> Result<Settings, Fault> {
+    let settings = Settings {
+        site: site(&mut table)?,
+        store: section(&mut table, "store")?,
+        spool: section(&mut table, "spool")?,
+        delivery: section(&mut table, "delivery")?,
+        enrich: section(&mut table, "enrich")?,
+        redact: section(&mut table, "redact")?,
+    };
+    match table.keys().next() {
+        None => Ok(settings),
+        Some(unknown) => Err(Fault(suggestion::unknown(unknown, SECTIONS.into_iter()))),
+    }
+}
+
+fn site(table: &mut Table) -> Result<Option<String>, Fault> {
+    match table.remove("site") {
+        None => Ok(None),
+        Some(Value::String(site)) if is_name(&site) => Ok(Some(site)),
+        Some(_) => Err(Fault("site: a name is wanted, up to 64 characters".to_owned())),
+    }
+}
+
+fn is_name(site: &str) -> bool {
+    !site.is_empty() && site.len() <= 64 && !site.contains(char::is_control)
+}
+
+fn section<T: for<'de> Deserialize<'de> + Default>(
+    table: &mut Table,
+    name: &str,
+) -> Result<T, Fault> {
+    let Some(value) = table.remove(name) else {
+        return Ok(T::default());
+    };
+    value.try_into().map_err(|error: toml::de::Error| {
+        Fault(format!("[{name}] {}", suggestion::explain(&error)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = include_str!("../packaging/config/custom-mongo.toml");
+
+    fn parse(text: &str) -> Result<Settings, Fault> {
+        compose(text.parse().expect("TOML"))
+    }
+
+    #[test]
+    fn the_sample_parses_and_changes_nothing() {
+        let sample = parse(SAMPLE).expect("the sample");
+        assert_eq!(format!("{sample:?}"), format!("{:?}", Settings::default()));
+    }
+
+    /// Each commented setting of the sample, switched on, is one that the rooms know.
+    #[test]
+    fn every_setting_in_the_sample_is_known() {
+        let uncommented: String = SAMPLE
+            .lines()
+            .map(|line| line.strip_prefix("#: ").unwrap_or(line))
+            .fold(String::new(), |all, line| all + line + "\n");
+        let settings = parse(&uncommented).expect("the sample with all settings on");
+        settings.enricher().expect("patterns");
+        assert!(settings.site.is_some());
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_nearest_known_one() {
+        let fault = parse("[store]\ndatabse = \"x\"").unwrap_err();
+        assert_eq!(fault.0, "[store] unknown key `databse`; did you mean `database`?");
+        let fault = parse("[stor]\nuri = \"x\"").unwrap_err();
+        assert!(fault.0.contains("did you mean `store`?"), "{fault}");
+    }
+
+    #[test]
+    fn a_secret_is_not_in_the_error() {
+        let fault = parse("[store]\npassword = [\"hunter2\"]").unwrap_err();
+        assert!(!fault.0.contains("hunter2"), "{fault}");
+    }
+}

@@ -1,0 +1,343 @@
+//! Stored or spooled: the one place that keeps the promise.
+//!
+//! An alert goes straight to MongoDB. If that does not work within the deadline it goes into the
+//! spool, and the breaker opens: from then on calls spool at once, and one in `probe_every` asks
+//! MongoDB again after it has spooled. What MongoDB will never take becomes a dead letter. A write
+//! that timed out may still have arrived: the spooled copy has the same `_id`, and is one with it.
+
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use crate::alert::enrich::{Enricher, Receipt};
+use crate::alert::{self, NotAnAlert};
+use crate::setting::Span;
+use crate::spool::{self, DeadLetter, EntryRef, Spool};
+use crate::store::{self, Indexes, Store, Written};
+
+mod breaker;
+mod drain;
+mod memory;
+
+pub use breaker::Breaker;
+pub use drain::{Drained, Limits};
+use memory::Memory;
+
+/// Section `delivery`: how long a call may take, and which way it goes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Which way alerts go.
+    pub mode: Mode,
+    /// What one alert may take at most, the spool included.
+    pub deadline: Span,
+    /// While MongoDB is away, how often one call tries it again.
+    pub probe_every: Span,
+    /// For how long such a try may last.
+    pub probe_timeout: Span,
+}
+
+/// Which way alerts go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Today the same as `direct`.
+    Auto,
+    /// Straight to MongoDB, into the spool when that fails.
+    Direct,
+    /// Always into the spool; something else drains it.
+    Spool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Auto,
+            deadline: Span(Duration::from_secs(2)),
+            probe_every: Span(Duration::from_secs(10)),
+            probe_timeout: Span(Duration::from_millis(250)),
+        }
+    }
+}
+
+/// What became of an alert.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is in MongoDB.
+    Stored {
+        /// It had been there before.
+        already_there: bool,
+    },
+    /// It is durably on disk; the reason, if it was to go to MongoDB.
+    Spooled(Option<String>),
+}
+
+/// Why an alert is neither in MongoDB nor in the spool.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The text is no alert; where it was kept.
+    #[error("{why}{}", kept(.dead))]
+    NotAnAlert {
+        /// What is wrong with it.
+        why: NotAnAlert,
+        /// The dead letter.
+        dead: Kept,
+    },
+    /// MongoDB refused the document for good; where it was kept.
+    #[error("MongoDB refused the alert: {why}{}", kept(.dead))]
+    Rejected {
+        /// In MongoDB's words.
+        why: String,
+        /// The dead letter.
+        dead: Kept,
+    },
+    /// The settings are wrong; the alert is in the spool.
+    #[error("{0}; the alert is in the spool")]
+    Settings(String),
+    /// Neither MongoDB nor the spool took it.
+    #[error("the alert is lost to MongoDB: {spool}{}", tried(.store))]
+    Refused {
+        /// Why the spool did not.
+        spool: spool::Error,
+        /// Why MongoDB did not, if it was asked.
+        store: Option<String>,
+    },
+}
+
+/// A dead letter: its id, or why there is none.
+#[derive(Debug)]
+pub enum Kept {
+    /// Its id.
+    As(String),
+    /// Nothing to keep.
+    Nothing,
+    /// It could not be written.
+    Failed(spool::Error),
+}
+
+fn kept(dead: &Kept) -> String {
+    match dead {
+        Kept::As(id) => format!("; kept as dead letter {id}, see custom-mongo spool dead show {id}"),
+        Kept::Nothing => String::new(),
+        Kept::Failed(error) => format!("; it could not be kept either: {error}"),
+    }
+}
+
+fn tried(store: &Option<String>) -> String {
+    store.as_ref().map_or_else(String::new, |why| format!("; and MongoDB: {why}"))
+}
+
+/// The share of the deadline that is kept for the spool: one in this many parts.
+const SPOOL_SHARE: u32 = 5;
+/// What a call that has stored its own alert spends on what lies in the spool, at most.
+const HEAL_LIMIT: Duration = Duration::from_millis(200);
+
+/// Delivers alerts to one destination.
+pub struct Delivery<'a> {
+    settings: &'a Settings,
+    store: &'a store::Settings,
+    spool: &'a Spool,
+    enricher: Enricher,
+    end: Instant,
+    deadline: Duration,
+}
+
+impl<'a> Delivery<'a> {
+    /// The call began at `started`; `bound` is the caller's own limit, if it has one.
+    pub fn new(
+        settings: &'a Settings,
+        store: &'a store::Settings,
+        spool: &'a Spool,
+        enricher: Enricher,
+        started: Instant,
+        bound: Option<Duration>,
+    ) -> Self {
+        let own = settings.deadline.0;
+        let deadline = bound.map_or(own, |bound| own.min(bound));
+        Self { settings, store, spool, enricher, end: started + deadline, deadline }
+    }
+
+    /// Says yes only when the alert is in MongoDB or durably on disk.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, and where the alert is now.
+    pub fn deliver(&mut self, raw: &[u8], receipt: &Receipt<'_>) -> Result<Outcome, Error> {
+        if let Err(why) = alert::validate(raw) {
+            let dead = bury(self.spool, raw, receipt, &why.to_string());
+            return Err(Error::NotAnAlert { why, dead });
+        }
+        if self.settings.mode == Mode::Spool {
+            return self.spool(raw, receipt, None);
+        }
+        let breaker = Breaker::of(self.spool.folder());
+        if breaker.is_open() {
+            return self.deliver_while_open(raw, receipt, &breaker);
+        }
+        match self.store(raw, receipt) {
+            Err(store::Error::Unavailable(why)) => {
+                breaker.open(&why);
+                self.spool(raw, receipt, Some(why))
+            }
+            Err(store::Error::Settings(why)) => {
+                self.spool(raw, receipt, None)?;
+                Err(Error::Settings(why))
+            }
+            Err(store::Error::Rejected(why)) => Err(self.rejected(raw, receipt, why)),
+            Ok(Written::Rejected(why)) => Err(self.rejected(raw, receipt, why)),
+            Ok(written) => Ok(Outcome::Stored { already_there: written == Written::AlreadyThere }),
+        }
+    }
+
+    fn rejected(&self, raw: &[u8], receipt: &Receipt<'_>, why: String) -> Error {
+        let dead = bury(self.spool, raw, receipt, &why);
+        Error::Rejected { why, dead }
+    }
+
+    fn deliver_while_open(
+        &mut self,
+        raw: &[u8],
+        receipt: &Receipt<'_>,
+        breaker: &Breaker,
+    ) -> Result<Outcome, Error> {
+        match self.spool.put(&entry(raw, receipt)) {
+            Ok(_) => {
+                if breaker.claim_probe(self.settings.probe_every.0) {
+                    self.probe(raw, receipt, breaker);
+                }
+                Ok(Outcome::Spooled(None))
+            }
+            // The disk does not take it: then MongoDB is asked all the same.
+            Err(spool) => self.store_at_last(raw, receipt, spool),
+        }
+    }
+
+    fn store_at_last(
+        &mut self,
+        raw: &[u8],
+        receipt: &Receipt<'_>,
+        spool: spool::Error,
+    ) -> Result<Outcome, Error> {
+        match self.store(raw, receipt) {
+            Ok(Written::Rejected(why)) | Err(store::Error::Rejected(why)) => {
+                Err(self.rejected(raw, receipt, why))
+            }
+            Ok(written) => Ok(Outcome::Stored { already_there: written == Written::AlreadyThere }),
+            Err(error) => Err(Error::Refused { spool, store: Some(error.to_string()) }),
+        }
+    }
+
+    fn spool(
+        &self,
+        raw: &[u8],
+        receipt: &Receipt<'_>,
+        why: Option<String>,
+    ) -> Result<Outcome, Error> {
+        match self.spool.put(&entry(raw, receipt)) {
+            Ok(_) => Ok(Outcome::Spooled(why)),
+            Err(spool) => Err(Error::Refused { spool, store: why }),
+        }
+    }
+
+    /// Writes one alert straight to MongoDB, then a bounded bit of what lies in the spool.
+    fn store(&mut self, raw: &[u8], receipt: &Receipt<'_>) -> Result<Written, store::Error> {
+        let end = self.end - self.deadline / SPOOL_SHARE;
+        let began = Instant::now();
+        let store = Store::open(self.store, left(end))?;
+        let mut memory = Memory::of(self.spool.folder());
+        if !memory.knows_indexes() {
+            memory.indexes(store.create_indexes_if_empty(left(end))?);
+        }
+        let document = self.enricher.document(raw, receipt);
+        // `deliver` has validated it; should the two ever disagree it is a dead letter.
+        let document = document.map_err(|why| store::Error::Rejected(why.to_string()))?;
+        let written = store.insert(&[document.bson], left(end))?.into_iter().next();
+        memory.connected_in(began.elapsed());
+        memory.keep(self.spool);
+        self.heal(&store, end);
+        store.close();
+        written.ok_or_else(|| store::Error::Unavailable("MongoDB gave no answer".to_owned()))
+    }
+
+    /// A host without any daemon drains its spool by the calls that come after an outage.
+    fn heal(&mut self, store: &Store, end: Instant) {
+        if !self.spool.has_pending() {
+            return;
+        }
+        let limits = Limits::brief(end.min(Instant::now() + HEAL_LIMIT));
+        if let Err(error) = drain::drain(self.spool, store, &mut self.enricher, &limits) {
+            log::warn!("the spool could not be drained: {error}");
+        }
+    }
+
+    /// Asks MongoDB whether it is back, and if so begins to drain.
+    fn probe(&mut self, raw: &[u8], receipt: &Receipt<'_>, breaker: &Breaker) {
+        let usual = Memory::of(self.spool.folder()).usual_connect();
+        let limit = self.settings.probe_timeout.0.max(usual.saturating_mul(3));
+        let end = self.end.min(Instant::now() + limit);
+        let Ok(store) = Store::open(self.store, left(end)) else {
+            return;
+        };
+        let limits = Limits::brief(end);
+        let is_back = match drain::drain(self.spool, &store, &mut self.enricher, &limits) {
+            Ok(drained) => drained.reached_store(),
+            // Whoever drains may be stopped: the breaker does not depend on it.
+            Err(drain::Error::Busy(_)) => self.insert_again(raw, receipt, &store, end),
+            Err(_) => false,
+        };
+        if is_back {
+            breaker.close();
+        }
+        store.close();
+    }
+
+    /// Inserts what has been spooled already: the two are one document.
+    fn insert_again(&mut self, raw: &[u8], receipt: &Receipt<'_>, store: &Store, end: Instant) -> bool {
+        let document = self.enricher.document(raw, receipt);
+        document.is_ok_and(|document| store.insert(&[document.bson], left(end)).is_ok())
+    }
+}
+
+/// Drains the whole spool, for as long as it takes; stops when MongoDB does not answer.
+///
+/// # Errors
+///
+/// Why it stopped.
+pub fn drain_all(
+    spool: &Spool,
+    store: &Store,
+    enricher: &mut Enricher,
+) -> Result<Drained, drain::Error> {
+    let drained = drain::drain(spool, store, enricher, &Limits::unhurried())?;
+    if drained.reached_store() {
+        Breaker::of(spool.folder()).close();
+    }
+    Ok(drained)
+}
+
+/// Keeps what will never be delivered as it is.
+pub fn bury(spool: &Spool, raw: &[u8], receipt: &Receipt<'_>, reason: &str) -> Kept {
+    if raw.trim_ascii().is_empty() {
+        return Kept::Nothing;
+    }
+    let letter = DeadLetter { reason, received_at_ms: receipt.received_at, source: receipt.source.code(), options: receipt.options, raw };
+    match spool.bury(&letter) {
+        Ok(id) => Kept::As(id),
+        Err(error) => Kept::Failed(error),
+    }
+}
+
+/// The record of an alert in the spool: raw bytes, so that whoever drains it reads them afresh.
+pub fn entry<'e>(raw: &'e [u8], receipt: &Receipt<'e>) -> EntryRef<'e> {
+    EntryRef {
+        received_at_ms: receipt.received_at,
+        source: receipt.source.code(),
+        options: receipt.options,
+        raw,
+    }
+}
+
+fn left(end: Instant) -> Duration {
+    // The driver takes no limit of zero; a millisecond is over as soon.
+    end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
+}

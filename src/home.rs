@@ -1,0 +1,148 @@
+//! Where things lie: the Wazuh home, the state folder, and whose they are.
+
+use std::ffi::OsString;
+use std::fs::Metadata;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Gid, Uid, User, chown, geteuid, setgid, setgroups, setuid};
+
+/// Users that Wazuh runs as: `ossec` before 4.3.
+const WAZUH_USERS: [&str; 2] = ["wazuh", "ossec"];
+
+/// The folders that this process works with.
+#[derive(Debug, Clone)]
+pub struct Home {
+    wazuh: Option<PathBuf>,
+    state: PathBuf,
+}
+
+impl Home {
+    /// Finds them from the place of our own file and `$CUSTOM_MONGO_STATE_DIR`.
+    pub fn find() -> Self {
+        let exe = std::env::current_exe().ok();
+        let wazuh = exe.as_deref().and_then(wazuh_home).map(Path::to_owned);
+        let state = std::env::var_os("CUSTOM_MONGO_STATE_DIR").filter(|dir| !dir.is_empty());
+        let state = state.map_or_else(|| default_state(wazuh.as_deref()), PathBuf::from);
+        Self { wazuh, state }
+    }
+
+    /// The Wazuh home: the parent of the `integrations` folder that our file lies in.
+    pub fn wazuh(&self) -> Option<&Path> {
+        self.wazuh.as_deref()
+    }
+
+    /// Spool, dead letters, breaker.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// `logs/integrations.log`, where the stock integrations write too.
+    pub fn integrations_log(&self) -> Option<PathBuf> {
+        let logs = self.wazuh.as_ref()?.join("logs");
+        logs.is_dir().then(|| logs.join("integrations.log"))
+    }
+
+    /// Creates the state folder if it is not there. Root becomes its owner for the rest of the
+    /// process: what root writes there would lock the hook out, which runs as `wazuh`.
+    ///
+    /// # Errors
+    ///
+    /// Names the folder and what to do.
+    pub fn enter(&self) -> io::Result<()> {
+        let owner = self.create_state()?;
+        if !geteuid().is_root() {
+            return Ok(());
+        }
+        if let Some((uid, gid)) = owner.filter(|(uid, _)| !uid.is_root()) {
+            become_user(uid, gid)?;
+        }
+        Ok(())
+    }
+
+    fn create_state(&self) -> io::Result<Option<(Uid, Gid)>> {
+        let fault = |error: io::Error| {
+            let state = self.state.display();
+            let text = format!(
+                "cannot use the state folder {state}: {error}; run mkdir -p {state} && chown wazuh:wazuh {state} && chmod 700 {state}"
+            );
+            io::Error::new(error.kind(), text)
+        };
+        match std::fs::metadata(&self.state) {
+            Ok(meta) if meta.is_dir() => return Ok(Some(owner(&meta))),
+            Ok(_) => return Err(fault(io::Error::from(ErrorKind::NotADirectory))),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(fault(error)),
+        }
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(&self.state).map_err(fault)?;
+        if !geteuid().is_root() {
+            return Ok(None);
+        }
+        let heir = self.heir();
+        if let Some((uid, gid)) = heir {
+            chown(&self.state, Some(uid), Some(gid)).map_err(|errno| fault(errno.into()))?;
+        }
+        Ok(heir)
+    }
+
+    /// Who is to own a state folder that root creates: whoever owns Wazuh's logs, else `wazuh`.
+    fn heir(&self) -> Option<(Uid, Gid)> {
+        let home = self.wazuh.as_ref()?;
+        let logs = std::fs::metadata(home.join("logs")).ok();
+        let of_logs = logs.map(|meta| owner(&meta)).filter(|(uid, _)| !uid.is_root());
+        of_logs.or_else(|| {
+            let users = WAZUH_USERS.iter();
+            let mut found = users.filter_map(|name| User::from_name(name).ok().flatten());
+            found.next().map(|user| (user.uid, user.gid))
+        })
+    }
+}
+
+fn owner(meta: &Metadata) -> (Uid, Gid) {
+    (Uid::from_raw(meta.uid()), Gid::from_raw(meta.gid()))
+}
+
+fn become_user(uid: Uid, gid: Gid) -> io::Result<()> {
+    setgroups(&[gid])?;
+    setgid(gid)?;
+    setuid(uid)?;
+    Ok(())
+}
+
+fn wazuh_home(exe: &Path) -> Option<&Path> {
+    let folder = exe.parent()?;
+    (folder.file_name()? == "integrations").then(|| folder.parent())?
+}
+
+fn default_state(wazuh: Option<&Path>) -> PathBuf {
+    if let Some(home) = wazuh {
+        return home.join("var/db/custom-mongo");
+    }
+    let user = directories::ProjectDirs::from("", "", "custom-mongo");
+    let own = user.map(|dirs| dirs.state_dir().unwrap_or(dirs.data_dir()).to_owned());
+    own.unwrap_or_else(|| PathBuf::from("/var/lib/custom-mongo"))
+}
+
+/// Folders in which the settings are looked for, the first that counts first.
+pub fn settings_folders(home: &Home) -> Vec<PathBuf> {
+    let wazuh = home.wazuh().map(|home| home.join("etc"));
+    let system = PathBuf::from("/etc/custom-mongo");
+    let has_home = std::env::var_os("HOME").filter(|home: &OsString| !home.is_empty());
+    let user = has_home.and_then(|_| directories::ProjectDirs::from("", "", "custom-mongo"));
+    let user = user.map(|dirs| dirs.config_dir().to_owned());
+    wazuh.into_iter().chain([system]).chain(user).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wazuh_home_is_the_parent_of_integrations() {
+        let home = |exe| wazuh_home(Path::new(exe)).map(Path::to_owned);
+        assert_eq!(home("/opt/wz/integrations/custom-mongo"), Some("/opt/wz".into()));
+        assert_eq!(home("/usr/bin/custom-mongo"), None);
+    }
+}

@@ -1,0 +1,107 @@
+//! Wazuh's security data into MongoDB and out again: one static binary for
+//! `/var/ossec/integrations`. The rooms in reading order; a room uses only rooms below it.
+
+mod cli;
+mod commands;
+mod config;
+mod delivery;
+mod spool;
+mod store;
+mod alert;
+mod home;
+mod setting;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+
+use cli::{Cli, Command, DeadCommand, SpoolCommand};
+use commands::hook::Call;
+use commands::spool::{Dead, Spools};
+use commands::test::{Input, Run};
+use commands::{check, hook, status, test};
+use home::Home;
+
+fn main() -> ExitCode {
+    let started = Instant::now();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let status = if cli::is_call(&arguments) {
+        let call = Call::from_arguments(arguments.get(1..).unwrap_or_default());
+        hook::run(&call, None, started)
+    } else {
+        run(&Cli::parse())
+    };
+    ExitCode::from(status)
+}
+
+fn run(cli: &Cli) -> u8 {
+    start_log(cli);
+    dispatch(cli).unwrap_or_else(|error| {
+        commands::error_line(&format!("custom-mongo: {error:#}"));
+        match error.downcast_ref() {
+            Some(config::Fault(_)) => status::CONFIG,
+            None => status::FAILED,
+        }
+    })
+}
+
+fn start_log(cli: &Cli) {
+    let level = match (cli.quiet, cli.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "info",
+        (false, _) => "debug",
+    };
+    // The driver is let in only on request: it writes of every heartbeat.
+    let default = format!("off,custom_mongo={level}");
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(default)).init();
+}
+
+fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
+    let config = cli.config.as_deref();
+    let format = match cli.format {
+        cli::Format::Text => commands::Format::Text,
+        cli::Format::Json => commands::Format::Json,
+    };
+    let home = Home::find();
+    if let Some(file) = &cli.test {
+        let run = if cli.dry_run { Run::Dry } else { Run::Deliver };
+        let settings = config::load(config, &home)?.settings;
+        return test::run(&input(file.as_deref()), run, &settings, &home, format);
+    }
+    match &cli.command {
+        Some(Command::Check(args)) => {
+            let depth = if args.config_only { check::Depth::ConfigOnly } else { check::Depth::All };
+            Ok(check::run(config, depth, format))
+        }
+        Some(Command::Spool { command }) => {
+            let settings = config::load(config, &home)?.settings;
+            run_spool(command, &Spools::open(&settings, &home, format)?)
+        }
+        None => Ok(status::USAGE),
+    }
+}
+
+fn input(file: Option<&std::path::Path>) -> Input {
+    match file {
+        None => Input::Sample,
+        Some(path) if path.as_os_str() == "-" => Input::Stdin,
+        Some(path) => Input::File(path.to_owned()),
+    }
+}
+
+fn run_spool(command: &SpoolCommand, spools: &Spools<'_>) -> anyhow::Result<u8> {
+    match command {
+        SpoolCommand::Status => spools.status(),
+        SpoolCommand::List => spools.list(),
+        SpoolCommand::Drain => spools.drain(),
+        SpoolCommand::Dead { command } => spools.dead(&match command {
+            DeadCommand::List => Dead::List,
+            DeadCommand::Show { id } => Dead::Show(id.clone()),
+            DeadCommand::Retry { id } => Dead::Retry(id.clone()),
+            DeadCommand::Drop { id } => Dead::Drop(id.clone()),
+        }),
+    }
+}

@@ -1,0 +1,137 @@
+//! The door to MongoDB. No other room names the driver.
+//!
+//! An error says the one thing its reader decides on: is it worth another try (`Unavailable`, the
+//! alert belongs into the spool), or the document's own fault (`Rejected`, a dead letter)?
+
+use std::time::Duration;
+
+mod alerts;
+mod connect;
+mod credentials;
+mod indexes;
+mod inspect;
+mod refusal;
+mod settings;
+
+pub use inspect::{Report, inspect};
+pub use settings::Settings;
+
+use mongodb::bson::{self, RawDocument};
+use tokio::runtime::Runtime;
+
+/// The largest document that MongoDB takes, in bytes
+/// (<https://www.mongodb.com/docs/manual/reference/limits/>).
+pub const MAX_DOCUMENT: usize = 16 * 1024 * 1024;
+
+/// Why something did not get into MongoDB.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not now: the network, a login, an election. The same document may be taken later.
+    #[error("{0}")]
+    Unavailable(String),
+    /// This document never: a validator, its size, its shape.
+    #[error("{0}")]
+    Rejected(String),
+    /// The settings are wrong, and no waiting will mend them.
+    #[error("{0}")]
+    Settings(String),
+}
+
+/// What became of one document of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// Inserted now.
+    New,
+    /// A document with this `_id` is there, which is success.
+    AlreadyThere,
+    /// Refused for the reason given.
+    Rejected(String),
+}
+
+/// What was found about the indexes of the alerts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Indexes {
+    /// The collection was empty, and they were created.
+    Created,
+    /// It was not empty: an index build on a large collection is an operator's decision.
+    LeftAlone,
+    /// The login may not create indexes.
+    NotAllowed,
+}
+
+/// A connection that knows its time: every call has a limit that holds whatever the server does.
+pub struct Store {
+    runtime: Runtime,
+    client: mongodb::Client,
+    database: String,
+}
+
+impl Store {
+    /// Reads the settings into a client. Only `mongodb+srv` asks the network here (DNS).
+    ///
+    /// # Errors
+    ///
+    /// `Settings` for what the driver refuses, `Unavailable` for DNS.
+    pub fn open(settings: &Settings, within: Duration) -> Result<Self, Error> {
+        let runtime = connect::runtime()?;
+        let client = connect::within(&runtime, within, settings, async {
+            let options = connect::options(settings, within).await?;
+            // One connection writes and one watches; a pool has nothing to do in a short process.
+            mongodb::Client::with_options(options).map_err(|error| connect::refused(&error, settings))
+        })?;
+        Ok(Self { runtime, client, database: settings.database.clone() })
+    }
+
+    /// Inserts documents (BSON, each with its `_id`), unordered, with write concern majority and
+    /// journal. One answer for each, in their order.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if it is not known that all were decided; then any of them may be there.
+    pub fn insert(&self, documents: &[&[u8]], within: Duration) -> Result<Vec<Written>, Error> {
+        let work = alerts::insert(self.database(), documents);
+        connect::limit(&self.runtime, within, work)
+    }
+
+    /// Creates the alerts' indexes if the collection is empty.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`.
+    pub fn create_indexes_if_empty(&self, within: Duration) -> Result<Indexes, Error> {
+        let work = indexes::create_if_empty(self.database());
+        connect::limit(&self.runtime, within, work)
+    }
+
+    /// The document with this `_id` as relaxed Extended JSON.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`.
+    pub fn find(&self, id: &str, within: Duration) -> Result<Option<String>, Error> {
+        let work = alerts::find(self.database(), id);
+        connect::limit(&self.runtime, within, work)
+    }
+
+    fn database(&self) -> mongodb::Database {
+        self.client.database(&self.database)
+    }
+
+    /// Lets go of the connection without waiting for a name server that may still be asked.
+    pub fn close(self) {
+        self.runtime.shutdown_background();
+    }
+}
+
+/// Writes BSON as relaxed Extended JSON, one line
+/// (<https://github.com/mongodb/specifications/blob/master/source/extended-json/extended-json.md>).
+///
+/// # Errors
+///
+/// `Rejected` if the bytes are no document.
+pub fn to_json(document: &[u8]) -> Result<String, Error> {
+    let fault = |error: &dyn std::fmt::Display| Error::Rejected(format!("not a document: {error}"));
+    let raw = RawDocument::from_bytes(document).map_err(|error| fault(&error))?;
+    let document = bson::Document::try_from(raw).map_err(|error| fault(&error))?;
+    Ok(bson::Bson::Document(document).into_relaxed_extjson().to_string())
+}

@@ -1,0 +1,98 @@
+//! From the settings to a client, and the limit around everything that it does. The driver has no
+//! socket timeout: a server that freezes after connecting is only survived by a limit of our own.
+
+use std::future::Future;
+use std::time::Duration;
+
+use mongodb::options::{
+    Acknowledgment, ClientOptions, ServerMonitoringMode, Tls, TlsOptions, WriteConcern,
+};
+use tokio::runtime::{Builder, Runtime};
+
+use super::{Error, Settings, credentials, refusal};
+
+pub(super) fn runtime() -> Result<Runtime, Error> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Error::Unavailable(format!("cannot start the driver: {error}")))
+}
+
+/// Runs the work, at most for so long.
+pub(super) fn limit<T>(
+    runtime: &Runtime,
+    within: Duration,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let limited = async { tokio::time::timeout(within, work).await };
+    runtime.block_on(limited).unwrap_or_else(|_| {
+        Err(Error::Unavailable(format!(
+            "MongoDB gave no answer within {} ms",
+            within.as_millis()
+        )))
+    })
+}
+
+/// As `limit`; the message names the servers.
+pub(super) fn within<T>(
+    runtime: &Runtime,
+    within: Duration,
+    settings: &Settings,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    limit(runtime, within, work).map_err(|error| match error {
+        Error::Unavailable(why) => Error::Unavailable(format!("{}: {why}", settings.servers())),
+        other => other,
+    })
+}
+
+pub(super) async fn options(settings: &Settings, within: Duration) -> Result<ClientOptions, Error> {
+    let (uri, password) = (settings.uri()?, settings.password()?);
+    let uri = credentials::with_login(uri.expose(), settings.username.as_deref(), password.as_ref());
+    let mut options = ClientOptions::parse(&uri).await.map_err(|error| refused(&error, settings))?;
+    options.app_name.get_or_insert_with(|| "custom-mongo".to_owned());
+    // Streaming would hold a third connection open.
+    options.server_monitoring_mode = Some(ServerMonitoringMode::Poll);
+    options.server_selection_timeout = Some(within);
+    options.connect_timeout = Some(within);
+    options.write_concern = Some(write_concern(options.write_concern.take()));
+    set_tls(settings, &mut options)?;
+    Ok(options)
+}
+
+/// Majority and journal, whatever number the connection string says: fewer would let an alert be
+/// lost after we said yes. A named concern is an operator's own and stays.
+fn write_concern(written: Option<WriteConcern>) -> WriteConcern {
+    let w = match written.and_then(|concern| concern.w) {
+        Some(Acknowledgment::Custom(name)) => Acknowledgment::Custom(name),
+        _ => Acknowledgment::Majority,
+    };
+    WriteConcern::builder().w(w).journal(true).build()
+}
+
+fn set_tls(settings: &Settings, options: &mut ClientOptions) -> Result<(), Error> {
+    let (ca, certificate) = (&settings.ca_file, &settings.client_certificate_file);
+    for (name, file) in [("ca_file", ca), ("client_certificate_file", certificate)] {
+        if let Some(Err(error)) = file.as_ref().map(std::fs::File::open) {
+            let file = file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
+            return Err(Error::Settings(format!("store.{name}: cannot read {file}: {error}")));
+        }
+    }
+    if ca.is_none() && certificate.is_none() {
+        return Ok(());
+    }
+    let mut tls = match options.tls.take() {
+        Some(Tls::Enabled(tls)) => tls,
+        _ => TlsOptions::default(),
+    };
+    tls.ca_file_path = ca.clone().or(tls.ca_file_path);
+    tls.cert_key_file_path = certificate.clone().or(tls.cert_key_file_path);
+    options.tls = Some(Tls::Enabled(tls));
+    Ok(())
+}
+
+/// The driver's refusal of the settings, or its failure to look up `mongodb+srv`.
+pub(super) fn refused(error: &mongodb::error::Error, settings: &Settings) -> Error {
+    let uri = settings.uri().ok();
+    let uri = uri.as_ref().map(|uri| uri.expose()).unwrap_or_default();
+    let password = settings.password().ok().flatten();
+    refusal::sort(error).map(|text| credentials::scrub(&text, uri, password.as_ref()))
+}

@@ -1,0 +1,198 @@
+//! Secrets of the store: from the settings, from a file, or from a command, read anew each time.
+//! No message from here holds one.
+
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::Error;
+use crate::setting::Secret;
+
+/// How long a command may take; the hook's own deadline has to hold it.
+const COMMAND_LIMIT: Duration = Duration::from_millis(1000);
+
+/// The places where one secret may stand.
+pub(super) struct Source<'a> {
+    pub(super) name: &'static str,
+    pub(super) text: Option<&'a Secret>,
+    pub(super) file: Option<&'a Path>,
+    pub(super) command: Option<&'a str>,
+}
+
+/// The secret, if it stands anywhere: the text counts before the file, the file before the command.
+pub(super) fn read(source: &Source<'_>) -> Result<Option<Secret>, Error> {
+    if let Some(text) = source.text {
+        return Ok(Some(text.clone()));
+    }
+    if let Some(path) = source.file {
+        return read_file(source.name, path).map(Some);
+    }
+    let command = source.command.map(|command| run(source.name, command));
+    command.transpose()
+}
+
+fn read_file(name: &str, path: &Path) -> Result<Secret, Error> {
+    let fault = |error: std::io::Error| {
+        Error::Settings(format!("{name}_file: cannot read {}: {error}", path.display()))
+    };
+    let mode = std::fs::metadata(path).map_err(fault)?.permissions().mode();
+    if mode & 0o007 != 0 {
+        let path = path.display();
+        return Err(Error::Settings(format!(
+            "{name}_file: everyone may read {path}; run chmod 640 {path}"
+        )));
+    }
+    let text = std::fs::read_to_string(path).map_err(fault)?;
+    Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
+}
+
+fn run(name: &str, command: &str) -> Result<Secret, Error> {
+    let fault = |why: String| Error::Settings(format!("{name}_command: {why}"));
+    // Not our own stderr: whoever inherits it keeps wazuh-integratord waiting for its end.
+    let child = Command::new("/bin/sh")
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn();
+    let mut child = child.map_err(|error| fault(format!("cannot be started: {error}")))?;
+    let ended = wait(&mut child);
+    if !ended {
+        stop(&mut child);
+        return Err(fault(format!("gave no answer within {COMMAND_LIMIT:?}")));
+    }
+    let status = child.wait().map_err(|error| fault(error.to_string()))?;
+    if !status.success() {
+        return Err(fault(format!("failed ({status}); run it by hand to see why")));
+    }
+    let mut text = String::new();
+    let output = child.stdout.take();
+    if let Some(output) = output {
+        let read = output.take(64 * 1024).read_to_string(&mut text);
+        read.map_err(|error| fault(error.to_string()))?;
+    }
+    Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
+}
+
+fn wait(child: &mut Child) -> bool {
+    let end = Instant::now() + COMMAND_LIMIT;
+    while Instant::now() < end {
+        if !matches!(child.try_wait(), Ok(None)) {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    false
+}
+
+/// Ends the command and what it has started.
+fn stop(child: &mut Child) {
+    if let Ok(group) = i32::try_from(child.id()) {
+        let group = nix::unistd::Pid::from_raw(group);
+        nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL).ok();
+    }
+    child.wait().ok();
+}
+
+/// `user:password` of a connection string, as it stands there.
+pub(super) fn user_info(uri: &str) -> Option<&str> {
+    let rest = uri.split_once("://")?.1;
+    let authority = rest.split(['/', '?']).next()?;
+    authority.rsplit_once('@').map(|(user, _)| user)
+}
+
+/// The connection string with the login that is set apart from it.
+pub(super) fn with_login(uri: &str, username: Option<&str>, password: Option<&Secret>) -> String {
+    if username.is_none() && password.is_none() {
+        return uri.to_owned();
+    }
+    let written = user_info(uri);
+    let (written_user, written_password) = match written.map(|user| user.split_once(':')) {
+        Some(Some((user, password))) => (user.to_owned(), Some(password.to_owned())),
+        _ => (written.unwrap_or_default().to_owned(), None),
+    };
+    let user = username.map_or(written_user, encode);
+    let password = password.map(|password| encode(password.expose())).or(written_password);
+    let login = password.map_or(user.clone(), |password| format!("{user}:{password}"));
+    let (scheme, rest) = uri.split_once("://").unwrap_or(("mongodb", uri));
+    let rest = written.and_then(|user| rest.strip_prefix(user)).unwrap_or(rest);
+    format!("{scheme}://{login}@{}", rest.strip_prefix('@').unwrap_or(rest))
+}
+
+/// Percent-encodes what is not unreserved (RFC 3986, section 2.3).
+fn encode(text: &str) -> String {
+    let encode_byte = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(encode_byte).collect()
+}
+
+/// Takes the login out of a message that the driver or the server wrote.
+pub(super) fn scrub(message: &str, uri: &str, password: Option<&Secret>) -> String {
+    let written = user_info(uri).unwrap_or_default();
+    let secret = written.split_once(':').map(|(_, secret)| secret).unwrap_or_default();
+    let decoded = decode(secret);
+    let apart = password.map(Secret::expose).unwrap_or_default();
+    let mut message = message.replace(uri, "(uri)");
+    for secret in [written, secret, &decoded, apart] {
+        // A password of a letter or two would blacken the whole message and hide nothing.
+        if secret.len() > 2 {
+            message = message.replace(secret, "***");
+        }
+    }
+    message
+}
+
+fn decode(text: &str) -> String {
+    let mut out = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        let byte = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match (first, byte) {
+            (b'%', Some(byte)) => {
+                out.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            _ => {
+                out.push(first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_set_apart_takes_the_place_of_the_written_one() {
+        let password = Secret::new("p@ss/word");
+        let with = |uri, user, password| with_login(uri, user, password);
+        assert_eq!(with("mongodb://h/db", None, None), "mongodb://h/db");
+        assert_eq!(
+            with("mongodb://h:1/db?x=1", Some("us"), Some(&password)),
+            "mongodb://us:p%40ss%2Fword@h:1/db?x=1"
+        );
+        assert_eq!(with("mongodb://a:b@h", None, Some(&password)), "mongodb://a:p%40ss%2Fword@h");
+        assert_eq!(with("mongodb://a:b@h", Some("c"), None), "mongodb://c:b@h");
+    }
+
+    #[test]
+    fn a_message_keeps_no_password() {
+        let uri = "mongodb://ann:s%40cret@h/";
+        let message = scrub("cannot use mongodb://ann:s%40cret@h/: s@cret", uri, None);
+        assert!(!message.contains("s%40cret") && !message.contains("s@cret"), "{message}");
+        let apart = Secret::new("hunter2");
+        assert!(!scrub("bad hunter2", "mongodb://h", Some(&apart)).contains("hunter2"));
+    }
+}

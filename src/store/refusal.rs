@@ -1,0 +1,115 @@
+//! The driver's and the server's errors, sorted into what is worth another try and what is not,
+//! in one line each that says what to do.
+
+use mongodb::error::{Error as DriverError, ErrorKind};
+
+use super::Error;
+
+/// Codes of a write error that are not the document's fault (server's `error_codes.yml`): the
+/// server is stepping down, shutting down, full, busy, or forbids the login to write.
+const NOT_THE_DOCUMENT: [i32; 22] = [
+    6, 7, 13, 18, 24, 50, 64, 89, 91, 100, 112, 189, 262, 8000, 9001, 10058, 10107, 11600, 11602,
+    13388, 13435, 14031,
+];
+
+/// Codes of a failed command that are the fault of a document in it: BadValue, FailedToParse,
+/// Overflow (nesting), InvalidBSON, DollarPrefixedFieldName, DocumentValidationFailure,
+/// BSONObjectTooLarge, and invalid or too large BSON before any command is read.
+const THE_DOCUMENT: [i32; 10] = [2, 9, 15, 22, 52, 121, 10334, 17280, 17419, 17420];
+
+impl Error {
+    /// The same error with another text.
+    pub(super) fn map(self, change: impl FnOnce(String) -> String) -> Self {
+        match self {
+            Self::Unavailable(text) => Self::Unavailable(change(text)),
+            Self::Rejected(text) => Self::Rejected(change(text)),
+            Self::Settings(text) => Self::Settings(change(text)),
+        }
+    }
+}
+
+/// Whether a write error with this code is the document's own fault.
+pub(super) fn is_documents_fault(code: i32) -> bool {
+    !NOT_THE_DOCUMENT.contains(&code)
+}
+
+/// Sorts an error of the driver.
+pub(super) fn sort(error: &DriverError) -> Error {
+    match error.kind.as_ref() {
+        ErrorKind::InvalidArgument { message, .. } if is_too_large(message) => {
+            Error::Rejected(one_line(message))
+        }
+        ErrorKind::InvalidArgument { message, .. } => Error::Settings(bad_setting(message)),
+        ErrorKind::InvalidTlsConfig { message, .. } => {
+            Error::Settings(format!("TLS: {}; see store.ca_file", one_line(message)))
+        }
+        ErrorKind::Authentication { message, .. } => Error::Unavailable(format!(
+            "MongoDB refused the login: {}; check user, password and authSource",
+            one_line(message)
+        )),
+        ErrorKind::Command(command) if THE_DOCUMENT.contains(&command.code) => {
+            Error::Rejected(format!("{} ({})", one_line(&command.message), command.code))
+        }
+        ErrorKind::Command(command) => Error::Unavailable(command_failed(command)),
+        ErrorKind::BsonSerialization(_) | ErrorKind::Bson(_) => {
+            Error::Rejected(one_line(&error.to_string()))
+        }
+        ErrorKind::ServerSelection { message, .. } => Error::Unavailable(unreachable(message)),
+        ErrorKind::DnsResolve { message, .. } => Error::Unavailable(format!(
+            "DNS: {}; check the host name in store.uri",
+            one_line(message)
+        )),
+        ErrorKind::Io(cause) => Error::Unavailable(format!("the connection broke: {cause}")),
+        _ => Error::Unavailable(one_line(&error.to_string())),
+    }
+}
+
+fn is_too_large(message: &str) -> bool {
+    message.contains("maximum size") || message.contains("too large")
+}
+
+/// What the driver does not take in a connection string, with the way out.
+fn bad_setting(message: &str) -> String {
+    let message = one_line(message);
+    if message.contains("is an invalid option") {
+        return format!(
+            "store.uri: {message}; remove it: the driver does not know it, and delivery.deadline bounds every call"
+        );
+    }
+    format!("store.uri: {message}")
+}
+
+fn command_failed(command: &mongodb::error::CommandError) -> String {
+    let text = one_line(&command.message);
+    let fix = match command.code {
+        13 => "; grant the user readWrite on the database (integrations/mongodb-role.js)",
+        18 => "; check user, password and authSource",
+        _ => "",
+    };
+    format!("MongoDB: {text} ({}){fix}", command.code)
+}
+
+/// The cause out of the driver's description of the whole topology.
+fn unreachable(message: &str) -> String {
+    let cause = message.split("Error: ").nth(1).unwrap_or_default();
+    let cause = cause.split(", labels:").next().unwrap_or_default();
+    let cause = cause.strip_prefix("Kind: ").unwrap_or(cause).trim();
+    if message.contains("Authentication") || message.contains("SCRAM") {
+        let cause = one_line(cause);
+        return format!("MongoDB refused the login: {cause}; check user, password and authSource");
+    }
+    if cause.is_empty() {
+        return "no MongoDB server can be written to (no primary, or none answered in time); see custom-mongo check".to_owned();
+    }
+    format!("MongoDB cannot be reached: {}; see custom-mongo check", one_line(cause))
+}
+
+/// Messages go to ossec.log, which takes one line.
+fn one_line(text: &str) -> String {
+    const LONGEST: usize = 300;
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None => line,
+    }
+}

@@ -1,0 +1,30 @@
+//! The promise, tested from outside: the real binary, called as wazuh-integratord calls it, a real
+//! mongod, and a network that breaks. Each file below the line is one part of the promise.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails here and says why"
+)]
+
+mod call;
+mod json;
+mod lossless;
+mod mongod;
+mod proxy;
+mod scratch;
+mod wazuh;
+
+// ---------------------------------------------------------------------------
+
+mod arguments;
+mod commands;
+mod documents;
+mod enrichment;
+mod hostile;
+mod killed;
+mod outages;
+mod owner;
+mod settings;
+mod spooled;
+mod stores;

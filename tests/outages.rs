@@ -1,0 +1,261 @@
+//! MongoDB stopped, frozen, restarted, unreachable: every call says yes in time, and afterwards
+//! every alert is there exactly once.
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::Duration;
+
+use mongodb::bson::DateTime;
+
+use crate::mongod::{self, Mongod};
+use crate::proxy::{Mode, Proxy};
+use crate::wazuh::{Wazuh, numbered, only, stored, stored_on};
+
+/// The deadline of 2 s, and room for a debug build on a busy machine.
+const IN_TIME: Duration = Duration::from_secs(4);
+/// No second probe while a test looks.
+const LATER: &str = "[delivery]\nprobe_every = \"10 min\"\n";
+
+#[test]
+fn stopped_and_restarted_in_the_middle_of_a_run() {
+    let server = Mongod::replica_set();
+    let wazuh = Wazuh::with_uri(&server.uri(), "stopped");
+    wazuh.settings("[delivery]\nprobe_every = \"1 s\"\n");
+    hand_over(&wazuh, 0..10);
+    server.stop();
+    hand_over(&wazuh, 10..20);
+    let held = wazuh.pending();
+    assert_eq!(held, 10);
+    server.start();
+    hand_over(&wazuh, 20..30);
+    wazuh.drain();
+    assert_once(&Kept::of(stored_on(&server, "stopped")), 30);
+}
+
+#[test]
+fn frozen_and_thawed() {
+    let server = Mongod::standalone();
+    let wazuh = Wazuh::with_uri(&server.uri(), "frozen");
+    wazuh.settings(LATER);
+    hand_over(&wazuh, 0..3);
+    server.freeze();
+    hand_over(&wazuh, 3..20);
+    let drain = wazuh.run(&["spool", "drain", "--format", "json"]);
+    assert_eq!(drain.status.code(), Some(1), "{drain:?}");
+    server.thaw();
+    wazuh.drain();
+    assert_once(&Kept::of(stored_on(&server, "frozen")), 20);
+}
+
+#[test]
+fn nobody_listens() {
+    let dead = format!("mongodb://127.0.0.1:{}/", mongod::free_port());
+    let wazuh = Wazuh::with_uri(&dead, "nobody");
+    hand_over(&wazuh, 0..5);
+    assert_eq!(wazuh.pending(), 5);
+    let ids = wazuh.json("spool list");
+    assert_eq!(ids.as_array().unwrap().len(), 5, "{ids}");
+}
+
+#[test]
+fn a_host_that_never_answers() {
+    // Reserved for documentation (RFC 5737): packets to it vanish, or are refused at once.
+    let wazuh = Wazuh::with_uri("mongodb://192.0.2.1:27017/", "vanished");
+    hand_over(&wazuh, 0..2);
+    let wazuh = Wazuh::with_uri("mongodb://mongodb.invalid/", "no_such_name");
+    hand_over(&wazuh, 0..2);
+    assert_eq!(wazuh.pending(), 2);
+}
+
+#[test]
+fn a_network_that_refuses_freezes_or_dawdles() {
+    for (name, mode) in [
+        ("net_refuse", Mode::Refuse),
+        ("net_freeze", Mode::Freeze),
+        ("net_delay", Mode::Delay(Duration::from_secs(3))),
+    ] {
+        let (proxy, wazuh) = behind_proxy(name, "");
+        proxy.set(mode);
+        hand_over(&wazuh, 0..3);
+        proxy.set(Mode::Pass);
+        wazuh.drain();
+        assert_once(&Kept::of(stored(name)), 3);
+    }
+}
+
+#[test]
+fn a_reply_that_is_cut_leaves_one_document() {
+    // From inside the first hello's reply to beyond the last reply of a write.
+    for bytes in [0, 10, 200, 400, 450, 500, 600, 800, 1000, 1500] {
+        let name = format!("cut_{bytes}");
+        let (proxy, wazuh) = behind_proxy(&name, "");
+        proxy.set(Mode::CutReply(bytes));
+        hand_over(&wazuh, 0..2);
+        proxy.set(Mode::Pass);
+        wazuh.drain();
+        assert_once(&Kept::of(stored(&name)), 2);
+    }
+}
+
+#[test]
+fn a_slow_network_is_no_outage() {
+    let (proxy, wazuh) = behind_proxy("slow", "");
+    proxy.set(Mode::Delay(Duration::from_millis(30)));
+    hand_over(&wazuh, 0..3);
+    assert_eq!((stored("slow").len(), wazuh.pending()), (3, 0));
+}
+
+#[test]
+fn the_deadline_and_the_timeout_argument_bound_a_call() {
+    let (proxy, wazuh) = behind_proxy("deadline", "[delivery]\ndeadline = \"300 ms\"\n");
+    proxy.set(Mode::Freeze);
+    let outcome = wazuh.call(numbered(0).to_string());
+    outcome.assert_yes();
+    assert!(outcome.took < Duration::from_millis(1800), "{:?}", outcome.took);
+
+    let (proxy, wazuh) = behind_proxy("timeout", "[delivery]\ndeadline = \"20 s\"\n");
+    proxy.set(Mode::Freeze);
+    let file = wazuh.alert_file(numbered(0).to_string().as_bytes());
+    let outcome = wazuh.invoke(&[&file, "", "", "", "", "1", "3", "> /dev/null 2>&1"]);
+    outcome.assert_yes();
+    assert!(outcome.took < IN_TIME, "{:?}", outcome.took);
+}
+
+#[test]
+fn the_breaker_spares_later_calls_the_wait() {
+    let (proxy, wazuh) = behind_proxy("breaker", LATER);
+    proxy.set(Mode::Freeze);
+    hand_over(&wazuh, 0..1);
+    let tried = proxy.connections();
+    assert!(tried > 0, "the first call tries");
+    hand_over(&wazuh, 1..20);
+    assert_eq!(proxy.connections(), tried, "later calls do not touch the server");
+    assert_eq!(breaker(&wazuh), "open");
+
+    proxy.set(Mode::Pass);
+    hand_over(&wazuh, 20..21);
+    assert_eq!(wazuh.pending(), 21, "nothing tells a hook yet that the server is back");
+    wazuh.drain();
+    assert_eq!(breaker(&wazuh), "closed");
+    let before = proxy.connections();
+    hand_over(&wazuh, 21..22);
+    assert!(proxy.connections() > before && wazuh.pending() == 0);
+    assert_once(&Kept::of(stored("breaker")), 22);
+}
+
+#[test]
+fn one_call_probes_once_in_a_while() {
+    let (proxy, wazuh) = behind_proxy("probe", "[delivery]\nprobe_every = \"2 s\"\n");
+    proxy.set(Mode::Freeze);
+    hand_over(&wazuh, 0..1);
+    let tried = proxy.connections();
+    thread::sleep(Duration::from_millis(2100));
+    hand_over(&wazuh, 1..2);
+    assert!(proxy.connections() > tried, "the probe");
+    let probed = proxy.connections();
+    hand_over(&wazuh, 2..4);
+    assert_eq!(proxy.connections(), probed, "one probe, not one a call");
+    assert_eq!(wazuh.pending(), 4);
+}
+
+#[test]
+fn hooks_alone_empty_the_spool_when_mongodb_is_back() {
+    let (proxy, wazuh) = behind_proxy("healed", "[delivery]\nprobe_every = \"1 s\"\n");
+    proxy.set(Mode::Refuse);
+    hand_over(&wazuh, 0..40);
+    assert_eq!(wazuh.pending(), 40);
+    proxy.set(Mode::Pass);
+    thread::sleep(Duration::from_millis(1100));
+    let mut calls = 40;
+    while wazuh.pending() > 0 {
+        assert!(calls < 140, "{} are left after 100 calls", wazuh.pending());
+        hand_over(&wazuh, calls..calls + 1);
+        calls += 1;
+        thread::sleep(Duration::from_millis(30));
+    }
+    assert_eq!(breaker(&wazuh), "closed");
+    assert_once(&Kept::of(stored("healed")), calls);
+}
+
+#[test]
+fn receipt_is_when_the_hook_was_called() {
+    let (proxy, wazuh) = behind_proxy("receipt", LATER);
+    proxy.set(Mode::Refuse);
+    let before = DateTime::now();
+    hand_over(&wazuh, 0..1);
+    let after = DateTime::now();
+    thread::sleep(Duration::from_millis(50));
+    proxy.set(Mode::Pass);
+    wazuh.drain();
+    let document = only("receipt");
+    assert!((before..=after).contains(document.get_datetime("_processed_at").unwrap()));
+    assert_eq!(document.get_str("_source"), Ok("hook"));
+}
+
+#[test]
+fn calls_at_once_lose_nothing() {
+    let (proxy, wazuh) = behind_proxy("at_once", "[delivery]\nprobe_every = \"100 ms\"\n");
+    let calls = |from: usize| {
+        let files: Vec<_> = (from..from + 30)
+            .map(|number| wazuh.alert_file(numbered(number).to_string().as_bytes()))
+            .collect();
+        let start = |file: &String| {
+            let arguments = crate::call::normal(file, "", "");
+            crate::call::start(crate::call::integration(&wazuh.home, &arguments))
+        };
+        let running: Vec<_> = files.iter().map(start).collect();
+        running.into_iter().for_each(|call| call.outcome().assert_yes());
+    };
+    proxy.set(Mode::Refuse);
+    calls(0);
+    proxy.set(Mode::Pass);
+    thread::sleep(Duration::from_millis(150));
+    calls(30);
+    calls(60);
+    wazuh.drain();
+    assert_once(&Kept::of(stored("at_once")), 90);
+}
+
+/// How often each alert is there, by its number.
+struct Kept(BTreeMap<usize, usize>);
+
+impl Kept {
+    fn of(documents: Vec<mongodb::bson::Document>) -> Self {
+        let mut kept = BTreeMap::new();
+        for document in documents {
+            let id = document.get_str("id").expect("an id");
+            let number = id.strip_prefix("1748872000.").expect("a numbered alert");
+            *kept.entry(number.parse().expect("a number")).or_default() += 1;
+        }
+        Self(kept)
+    }
+}
+
+#[track_caller]
+fn assert_once(kept: &Kept, count: usize) {
+    let expected: BTreeMap<usize, usize> = (0..count).map(|number| (number, 1)).collect();
+    assert_eq!(kept.0, expected);
+}
+
+/// A home whose server is the shared one behind a proxy.
+fn behind_proxy(database: &str, settings: &str) -> (Proxy, Wazuh) {
+    let proxy = Proxy::to(mongod::shared().port);
+    let wazuh = Wazuh::with_uri(&proxy.uri(), database);
+    wazuh.settings(settings);
+    (proxy, wazuh)
+}
+
+/// Calls with the alerts of these numbers; each says yes in time.
+#[track_caller]
+fn hand_over(wazuh: &Wazuh, numbers: std::ops::Range<usize>) {
+    for number in numbers {
+        let outcome = wazuh.call(numbered(number).to_string());
+        outcome.assert_yes();
+        assert!(outcome.took < IN_TIME, "call {number} took {:?}", outcome.took);
+    }
+}
+
+fn breaker(wazuh: &Wazuh) -> String {
+    let status = wazuh.json("spool status");
+    status["destinations"][0]["breaker"].as_str().expect("open or closed").into()
+}

@@ -1,0 +1,110 @@
+//! A TCP proxy that breaks on demand: what a network, a firewall or a dying server does to a client.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use crate::mongod;
+
+#[derive(Clone, Copy)]
+pub(crate) enum Mode {
+    Pass,
+    /// Takes the connection and closes it at once.
+    Refuse,
+    /// Takes the connection and never says a word.
+    Freeze,
+    /// Closes after so many bytes of the server's replies.
+    CutReply(usize),
+    /// Holds every piece back for a while.
+    Delay(Duration),
+}
+
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
+    state: Arc<State>,
+}
+
+struct State {
+    upstream: u16,
+    mode: Mutex<Mode>,
+    accepted: AtomicUsize,
+}
+
+impl Proxy {
+    pub(crate) fn to(upstream: u16) -> Self {
+        let port = mongod::free_port();
+        let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port for the proxy");
+        let mode = Mutex::new(Mode::Pass);
+        let state = Arc::new(State { upstream, mode, accepted: AtomicUsize::new(0) });
+        let served = Arc::clone(&state);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                served.accepted.fetch_add(1, Ordering::SeqCst);
+                let state = Arc::clone(&served);
+                thread::spawn(move || state.serve(&client));
+            }
+        });
+        Self { port, state }
+    }
+
+    pub(crate) fn uri(&self) -> String {
+        format!("mongodb://127.0.0.1:{}/?directConnection=true", self.port)
+    }
+
+    pub(crate) fn set(&self, mode: Mode) {
+        *self.state.mode.lock().unwrap() = mode;
+    }
+
+    /// How often anybody has connected.
+    pub(crate) fn connections(&self) -> usize {
+        self.state.accepted.load(Ordering::SeqCst)
+    }
+}
+
+impl State {
+    fn mode(&self) -> Mode {
+        *self.mode.lock().unwrap()
+    }
+
+    fn serve(&self, client: &TcpStream) {
+        if let Mode::Refuse = self.mode() {
+            return;
+        }
+        let Ok(server) = TcpStream::connect(("127.0.0.1", self.upstream)) else { return };
+        thread::scope(|scope| {
+            scope.spawn(|| self.forward(client, &server, usize::MAX));
+            let replies = match self.mode() {
+                Mode::CutReply(bytes) => bytes,
+                _ => usize::MAX,
+            };
+            self.forward(&server, client, replies);
+        });
+    }
+
+    fn forward(&self, mut from: &TcpStream, mut to: &TcpStream, limit: usize) {
+        let (mut left, mut buffer) = (limit, [0; 16 * 1024]);
+        while let Ok(read @ 1..) = from.read(&mut buffer) {
+            match self.mode() {
+                Mode::Delay(time) => thread::sleep(time),
+                Mode::Freeze => self.hold(),
+                _ => {}
+            }
+            let pass = read.min(left);
+            if to.write_all(&buffer[..pass]).is_err() || pass == left {
+                break;
+            }
+            left -= pass;
+        }
+        // Either side may be closed already.
+        let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+    }
+
+    fn hold(&self) {
+        while let Mode::Freeze = self.mode() {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
