@@ -28,7 +28,9 @@ pub enum NotAnAlert {
     #[error("the alert is empty; is /tmp full?")]
     Empty,
     /// The seven `key='value'` lines of another alert format.
-    #[error("the alert is not JSON but key='value' lines; set <alert_format>json</alert_format> in the integration's block in ossec.conf")]
+    #[error(
+        "the alert is not JSON but key='value' lines; set <alert_format>json</alert_format> in the integration's block in ossec.conf"
+    )]
     PlainFormat,
     /// JSON, but not an object.
     #[error("the alert is JSON but not an object")]
@@ -63,7 +65,9 @@ fn trim(raw: &[u8]) -> Result<(&[u8], bool), NotAnAlert> {
 
 /// Wazuh's other format begins `alertdate='…'`; each line is a name, `='` and a text.
 fn is_plain_format(text: &[u8]) -> bool {
-    let name = text.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_');
+    let name = text
+        .iter()
+        .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_');
     let rest = text.get(name.count()..).unwrap_or_default();
     rest.starts_with(b"='")
 }
@@ -95,10 +99,14 @@ impl<'a> Alert<'a> {
     /// A field where Wazuh 4 has it, else where Wazuh 5's notifications have it.
     fn field(self, path: &[&str]) -> Option<Element<'a>> {
         let found = bson::find(self.document, path);
-        found.filter(|found| found.tag != bson::tag::NULL).or_else(|| {
-            let wazuh = bson::find(self.document, &["wazuh"])?;
-            wazuh.is_container().then(|| bson::find(wazuh.value, path))?
-        })
+        found
+            .filter(|found| found.tag != bson::tag::NULL)
+            .or_else(|| {
+                let wazuh = bson::find(self.document, &["wazuh"])?;
+                wazuh
+                    .is_container()
+                    .then(|| bson::find(wazuh.value, path))?
+            })
     }
 
     fn text(self, path: &[&str]) -> Option<Cow<'a, str>> {
@@ -108,7 +116,8 @@ impl<'a> Alert<'a> {
     }
 
     fn timestamp_text(self) -> Option<Cow<'a, str>> {
-        self.text(&["timestamp"]).or_else(|| self.text(&["@timestamp"]))
+        self.text(&["timestamp"])
+            .or_else(|| self.text(&["@timestamp"]))
     }
 
     /// The rule's level as a number, also from text, or the word of Wazuh 5.
@@ -128,10 +137,13 @@ impl<'a> Alert<'a> {
     /// `rule.groups`: a list, or one text with commas.
     fn groups(self) -> impl Iterator<Item = &'a str> {
         let field = self.field(&["rule", "groups"]);
-        let list = field.filter(|field| field.is_container());
+        let list = field.filter(Element::is_container);
         let items = list.into_iter().flat_map(|list| bson::elements(list.value));
         let one = field.and_then(|field| field.as_str()).unwrap_or_default();
-        let parts = one.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let parts = one
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty());
         items.filter_map(|item| item.as_str()).chain(parts)
     }
 }

@@ -12,8 +12,13 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 /// disk when MongoDB is away. The commands below are for people.
 #[derive(Debug, Parser)]
 #[command(name = "custom-mongo", version, arg_required_else_help = true)]
-#[command(args_conflicts_with_subcommands = false, subcommand_negates_reqs = true)]
-#[command(override_usage = "custom-mongo ALERT_FILE [API_KEY HOOK_URL …]   (by wazuh-integratord)\n       custom-mongo --test [FILE|-] [--dry-run]\n       custom-mongo <COMMAND>")]
+#[command(
+    args_conflicts_with_subcommands = false,
+    subcommand_negates_reqs = true
+)]
+#[command(
+    override_usage = "custom-mongo ALERT_FILE [API_KEY HOOK_URL …]   (by wazuh-integratord)\n       custom-mongo --test [FILE|-] [--dry-run]\n       custom-mongo <COMMAND>"
+)]
 #[command(after_help = "Examples:\n  custom-mongo --test --dry-run\n  custom-mongo check")]
 pub struct Cli {
     /// Settings file
@@ -30,7 +35,10 @@ pub struct Cli {
     pub format: Format,
     /// Replay an alert by hand and say what happens; a built-in sample without FILE, - is stdin
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
-    #[expect(clippy::option_option, reason = "clap's shape for a flag with an optional value")]
+    #[expect(
+        clippy::option_option,
+        reason = "clap's shape for a flag with an optional value"
+    )]
     pub test: Option<Option<PathBuf>>,
     /// With --test: print the exact document and touch nothing
     #[arg(long, requires = "test")]
@@ -53,7 +61,9 @@ pub enum Format {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Check every precondition; each failure comes with its fix
-    #[command(after_help = "Examples:\n  custom-mongo check\n  custom-mongo check --config-only --format json")]
+    #[command(
+        after_help = "Examples:\n  custom-mongo check\n  custom-mongo check --config-only --format json"
+    )]
     Check(CheckArgs),
     /// What waits on disk: look at it, deliver it
     #[command(after_help = "Examples:\n  custom-mongo spool status\n  custom-mongo spool drain")]
@@ -76,16 +86,24 @@ pub struct CheckArgs {
 #[derive(Debug, Subcommand)]
 pub enum SpoolCommand {
     /// How much waits, since when, and whether MongoDB is thought to be away
-    #[command(after_help = "Examples:\n  custom-mongo spool status\n  custom-mongo spool status --format json")]
+    #[command(
+        after_help = "Examples:\n  custom-mongo spool status\n  custom-mongo spool status --format json"
+    )]
     Status,
     /// The alerts that wait
-    #[command(after_help = "Examples:\n  custom-mongo spool list\n  custom-mongo spool list --format json")]
+    #[command(
+        after_help = "Examples:\n  custom-mongo spool list\n  custom-mongo spool list --format json"
+    )]
     List,
     /// Bring everything that waits into MongoDB
-    #[command(after_help = "Examples:\n  custom-mongo spool drain\n  */5 * * * * root /var/ossec/integrations/custom-mongo spool drain -q")]
+    #[command(
+        after_help = "Examples:\n  custom-mongo spool drain\n  */5 * * * * root /var/ossec/integrations/custom-mongo spool drain -q"
+    )]
     Drain,
     /// Alerts that MongoDB will never take, or that are none
-    #[command(after_help = "Examples:\n  custom-mongo spool dead list\n  custom-mongo spool dead retry all")]
+    #[command(
+        after_help = "Examples:\n  custom-mongo spool dead list\n  custom-mongo spool dead retry all"
+    )]
     Dead {
         /// What to do
         #[command(subcommand)]
@@ -97,22 +115,30 @@ pub enum SpoolCommand {
 #[derive(Debug, Subcommand)]
 pub enum DeadCommand {
     /// All of them, with the reason
-    #[command(after_help = "Examples:\n  custom-mongo spool dead list\n  custom-mongo spool dead list --format json")]
+    #[command(
+        after_help = "Examples:\n  custom-mongo spool dead list\n  custom-mongo spool dead list --format json"
+    )]
     List,
     /// The bytes of one, to stdout
-    #[command(after_help = "Examples:\n  custom-mongo spool dead show ID\n  custom-mongo spool dead show ID > alert.json")]
+    #[command(
+        after_help = "Examples:\n  custom-mongo spool dead show ID\n  custom-mongo spool dead show ID > alert.json"
+    )]
     Show {
         /// As `dead list` names it
         id: String,
     },
     /// Put one, or all, into the spool again
-    #[command(after_help = "Examples:\n  custom-mongo spool dead retry ID\n  custom-mongo spool dead retry all")]
+    #[command(
+        after_help = "Examples:\n  custom-mongo spool dead retry ID\n  custom-mongo spool dead retry all"
+    )]
     Retry {
         /// As `dead list` names it, or all
         id: String,
     },
     /// Delete one, or all
-    #[command(after_help = "Examples:\n  custom-mongo spool dead drop ID\n  custom-mongo spool dead drop all")]
+    #[command(
+        after_help = "Examples:\n  custom-mongo spool dead drop ID\n  custom-mongo spool dead drop all"
+    )]
     Drop {
         /// As `dead list` names it, or all
         id: String,
@@ -134,7 +160,10 @@ fn is_option(argument: &OsStr) -> bool {
 }
 
 fn is_command(argument: &OsStr) -> bool {
-    argument == "help" || Cli::command().get_subcommands().any(|command| argument == command.get_name())
+    argument == "help"
+        || Cli::command()
+            .get_subcommands()
+            .any(|command| argument == command.get_name())
 }
 
 #[cfg(test)]
@@ -152,7 +181,13 @@ mod tests {
 
     #[test]
     fn the_daemon_is_told_from_a_person() {
-        assert!(is_call_of(&["integrations", "/tmp/custom-mongo-1-2.alert", "", "", ""]));
+        assert!(is_call_of(&[
+            "integrations",
+            "/tmp/custom-mongo-1-2.alert",
+            "",
+            "",
+            ""
+        ]));
         assert!(is_call_of(&["integrations", "", "", ""]));
         assert!(is_call_of(&["integrations", "check"]));
         assert!(is_call_of(&["./custom-mongo", "alert.json"]));

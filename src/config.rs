@@ -77,7 +77,9 @@ pub fn load(explicit: Option<&Path>, home: &Home) -> Result<Loaded, Fault> {
     let env_file = folder.map(|folder| folder.join(".env"));
     environment::apply(&mut table, env_file.as_deref())?;
     let settings = compose(table).map_err(|fault| in_file(&fault, file.as_deref()))?;
-    settings.enricher().map_err(|fault| in_file(&fault, file.as_deref()))?;
+    settings
+        .enricher()
+        .map_err(|fault| in_file(&fault, file.as_deref()))?;
     Ok(Loaded { settings, file })
 }
 
@@ -107,7 +109,12 @@ fn read_file(path: &Path) -> Result<Table, Fault> {
         // Not the error's own display: it shows the line, which may hold a password.
         let at = error.span().map_or(0, |span| span.start);
         let line = text.get(..at).unwrap_or_default().lines().count().max(1);
-        let why = error.message().lines().next().unwrap_or_default().to_owned();
+        let why = error
+            .message()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         Fault(format!("{place}: line {line} is not TOML: {why}"))
     })
 }
@@ -135,7 +142,9 @@ fn site(table: &mut Table) -> Result<Option<String>, Fault> {
     match table.remove("site") {
         None => Ok(None),
         Some(Value::String(site)) if is_name(&site) => Ok(Some(site)),
-        Some(_) => Err(Fault("site: a name is wanted, up to 64 characters".to_owned())),
+        Some(_) => Err(Fault(
+            "site: a name is wanted, up to 64 characters".to_owned(),
+        )),
     }
 }
 
@@ -186,7 +195,10 @@ mod tests {
     #[test]
     fn an_unknown_key_is_refused_with_the_nearest_known_one() {
         let fault = parse("[store]\ndatabse = \"x\"").unwrap_err();
-        assert_eq!(fault.0, "[store] unknown key `databse`; did you mean `database`?");
+        assert_eq!(
+            fault.0,
+            "[store] unknown key `databse`; did you mean `database`?"
+        );
         let fault = parse("[stor]\nuri = \"x\"").unwrap_err();
         assert!(fault.0.contains("did you mean `store`?"), "{fault}");
     }

@@ -13,7 +13,7 @@ use crate::alert::enrich::{Enricher, Receipt};
 use crate::alert::{self, NotAnAlert};
 use crate::setting::Span;
 use crate::spool::{self, DeadLetter, EntryRef, Spool};
-use crate::store::{self, Indexes, Store, Written};
+use crate::store::{self, Store, Written};
 
 mod breaker;
 mod drain;
@@ -95,7 +95,7 @@ pub enum Error {
     #[error("{0}; the alert is in the spool")]
     Settings(String),
     /// Neither MongoDB nor the spool took it.
-    #[error("the alert is lost to MongoDB: {spool}{}", tried(.store))]
+    #[error("the alert is lost to MongoDB: {spool}{}", tried(.store.as_ref()))]
     Refused {
         /// Why the spool did not.
         spool: spool::Error,
@@ -117,18 +117,22 @@ pub enum Kept {
 
 fn kept(dead: &Kept) -> String {
     match dead {
-        Kept::As(id) => format!("; kept as dead letter {id}, see custom-mongo spool dead show {id}"),
+        Kept::As(id) => {
+            format!("; kept as dead letter {id}, see custom-mongo spool dead show {id}")
+        }
         Kept::Nothing => String::new(),
         Kept::Failed(error) => format!("; it could not be kept either: {error}"),
     }
 }
 
-fn tried(store: &Option<String>) -> String {
-    store.as_ref().map_or_else(String::new, |why| format!("; and MongoDB: {why}"))
+fn tried(store: Option<&String>) -> String {
+    store
+        .as_ref()
+        .map_or_else(String::new, |why| format!("; and MongoDB: {why}"))
 }
 
-/// The share of the deadline that is kept for the spool: one in this many parts.
-const SPOOL_SHARE: u32 = 5;
+/// The share of the deadline that MongoDB gets; the rest is kept for the spool.
+const STORE_SHARE: f32 = 0.8;
 /// What a call that has stored its own alert spends on what lies in the spool, at most.
 const HEAL_LIMIT: Duration = Duration::from_millis(200);
 
@@ -138,8 +142,8 @@ pub struct Delivery<'a> {
     store: &'a store::Settings,
     spool: &'a Spool,
     enricher: Enricher,
+    /// When MongoDB has to have answered; the spool has its share of the deadline behind it.
     end: Instant,
-    deadline: Duration,
 }
 
 impl<'a> Delivery<'a> {
@@ -154,7 +158,13 @@ impl<'a> Delivery<'a> {
     ) -> Self {
         let own = settings.deadline.0;
         let deadline = bound.map_or(own, |bound| own.min(bound));
-        Self { settings, store, spool, enricher, end: started + deadline, deadline }
+        Self {
+            settings,
+            store,
+            spool,
+            enricher,
+            end: started + deadline.mul_f32(STORE_SHARE),
+        }
     }
 
     /// Says yes only when the alert is in MongoDB or durably on disk.
@@ -183,9 +193,12 @@ impl<'a> Delivery<'a> {
                 self.spool(raw, receipt, None)?;
                 Err(Error::Settings(why))
             }
-            Err(store::Error::Rejected(why)) => Err(self.rejected(raw, receipt, why)),
-            Ok(Written::Rejected(why)) => Err(self.rejected(raw, receipt, why)),
-            Ok(written) => Ok(Outcome::Stored { already_there: written == Written::AlreadyThere }),
+            Err(store::Error::Rejected(why)) | Ok(Written::Rejected(why)) => {
+                Err(self.rejected(raw, receipt, why))
+            }
+            Ok(written) => Ok(Outcome::Stored {
+                already_there: written == Written::AlreadyThere,
+            }),
         }
     }
 
@@ -222,8 +235,13 @@ impl<'a> Delivery<'a> {
             Ok(Written::Rejected(why)) | Err(store::Error::Rejected(why)) => {
                 Err(self.rejected(raw, receipt, why))
             }
-            Ok(written) => Ok(Outcome::Stored { already_there: written == Written::AlreadyThere }),
-            Err(error) => Err(Error::Refused { spool, store: Some(error.to_string()) }),
+            Ok(written) => Ok(Outcome::Stored {
+                already_there: written == Written::AlreadyThere,
+            }),
+            Err(error) => Err(Error::Refused {
+                spool,
+                store: Some(error.to_string()),
+            }),
         }
     }
 
@@ -241,7 +259,7 @@ impl<'a> Delivery<'a> {
 
     /// Writes one alert straight to MongoDB, then a bounded bit of what lies in the spool.
     fn store(&mut self, raw: &[u8], receipt: &Receipt<'_>) -> Result<Written, store::Error> {
-        let end = self.end - self.deadline / SPOOL_SHARE;
+        let end = self.end;
         let began = Instant::now();
         let store = Store::open(self.store, left(end))?;
         let mut memory = Memory::of(self.spool.folder());
@@ -251,7 +269,10 @@ impl<'a> Delivery<'a> {
         let document = self.enricher.document(raw, receipt);
         // `deliver` has validated it; should the two ever disagree it is a dead letter.
         let document = document.map_err(|why| store::Error::Rejected(why.to_string()))?;
-        let written = store.insert(&[document.bson], left(end))?.into_iter().next();
+        let written = store
+            .insert(&[document.bson], left(end))?
+            .into_iter()
+            .next();
         memory.connected_in(began.elapsed());
         memory.keep(self.spool);
         self.heal(&store, end);
@@ -292,7 +313,13 @@ impl<'a> Delivery<'a> {
     }
 
     /// Inserts what has been spooled already: the two are one document.
-    fn insert_again(&mut self, raw: &[u8], receipt: &Receipt<'_>, store: &Store, end: Instant) -> bool {
+    fn insert_again(
+        &mut self,
+        raw: &[u8],
+        receipt: &Receipt<'_>,
+        store: &Store,
+        end: Instant,
+    ) -> bool {
         let document = self.enricher.document(raw, receipt);
         document.is_ok_and(|document| store.insert(&[document.bson], left(end)).is_ok())
     }
@@ -320,7 +347,13 @@ pub fn bury(spool: &Spool, raw: &[u8], receipt: &Receipt<'_>, reason: &str) -> K
     if raw.trim_ascii().is_empty() {
         return Kept::Nothing;
     }
-    let letter = DeadLetter { reason, received_at_ms: receipt.received_at, source: receipt.source.code(), options: receipt.options, raw };
+    let letter = DeadLetter {
+        reason,
+        received_at_ms: receipt.received_at,
+        source: receipt.source.code(),
+        options: receipt.options,
+        raw,
+    };
     match spool.bury(&letter) {
         Ok(id) => Kept::As(id),
         Err(error) => Kept::Failed(error),
@@ -339,5 +372,6 @@ pub fn entry<'e>(raw: &'e [u8], receipt: &Receipt<'e>) -> EntryRef<'e> {
 
 fn left(end: Instant) -> Duration {
     // The driver takes no limit of zero; a millisecond is over as soon.
-    end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
+    end.saturating_duration_since(Instant::now())
+        .max(Duration::from_millis(1))
 }

@@ -76,7 +76,11 @@ impl Home {
             Err(error) => return Err(fault(error)),
         }
         let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true).mode(0o700).create(&self.state).map_err(fault)?;
+        builder
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.state)
+            .map_err(fault)?;
         if !geteuid().is_root() {
             return Ok(None);
         }
@@ -91,7 +95,9 @@ impl Home {
     fn heir(&self) -> Option<(Uid, Gid)> {
         let home = self.wazuh.as_ref()?;
         let logs = std::fs::metadata(home.join("logs")).ok();
-        let of_logs = logs.map(|meta| owner(&meta)).filter(|(uid, _)| !uid.is_root());
+        let of_logs = logs
+            .map(|meta| owner(&meta))
+            .filter(|(uid, _)| !uid.is_root());
         of_logs.or_else(|| {
             let users = WAZUH_USERS.iter();
             let mut found = users.filter_map(|name| User::from_name(name).ok().flatten());
@@ -142,7 +148,10 @@ mod tests {
     #[test]
     fn the_wazuh_home_is_the_parent_of_integrations() {
         let home = |exe| wazuh_home(Path::new(exe)).map(Path::to_owned);
-        assert_eq!(home("/opt/wz/integrations/custom-mongo"), Some("/opt/wz".into()));
+        assert_eq!(
+            home("/opt/wz/integrations/custom-mongo"),
+            Some("/opt/wz".into())
+        );
         assert_eq!(home("/usr/bin/custom-mongo"), None);
     }
 }

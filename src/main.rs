@@ -1,15 +1,15 @@
 //! Wazuh's security data into MongoDB and out again: one static binary for
 //! `/var/ossec/integrations`. The rooms in reading order; a room uses only rooms below it.
 
+mod alert;
 mod cli;
 mod commands;
 mod config;
 mod delivery;
-mod spool;
-mod store;
-mod alert;
 mod home;
 mod setting;
+mod spool;
+mod store;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -73,7 +73,11 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
     }
     match &cli.command {
         Some(Command::Check(args)) => {
-            let depth = if args.config_only { check::Depth::ConfigOnly } else { check::Depth::All };
+            let depth = if args.config_only {
+                check::Depth::ConfigOnly
+            } else {
+                check::Depth::All
+            };
             Ok(check::run(config, depth, format))
         }
         Some(Command::Spool { command }) => {

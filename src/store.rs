@@ -77,9 +77,14 @@ impl Store {
         let client = connect::within(&runtime, within, settings, async {
             let options = connect::options(settings, within).await?;
             // One connection writes and one watches; a pool has nothing to do in a short process.
-            mongodb::Client::with_options(options).map_err(|error| connect::refused(&error, settings))
+            mongodb::Client::with_options(options)
+                .map_err(|error| connect::refused(&error, settings))
         })?;
-        Ok(Self { runtime, client, database: settings.database.clone() })
+        Ok(Self {
+            runtime,
+            client,
+            database: settings.database.clone(),
+        })
     }
 
     /// Inserts documents (BSON, each with its `_id`), unordered, with write concern majority and
@@ -133,5 +138,7 @@ pub fn to_json(document: &[u8]) -> Result<String, Error> {
     let fault = |error: &dyn std::fmt::Display| Error::Rejected(format!("not a document: {error}"));
     let raw = RawDocument::from_bytes(document).map_err(|error| fault(&error))?;
     let document = bson::Document::try_from(raw).map_err(|error| fault(&error))?;
-    Ok(bson::Bson::Document(document).into_relaxed_extjson().to_string())
+    Ok(bson::Bson::Document(document)
+        .into_relaxed_extjson()
+        .to_string())
 }

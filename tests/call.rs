@@ -40,25 +40,46 @@ pub(crate) struct Running {
 
 /// The arguments after argv[0] that wazuh-integratord 4.14 gives when its debug level is off.
 pub(crate) fn normal<'a>(file: &'a str, api_key: &'a str, hook_url: &'a str) -> [&'a str; 8] {
-    [file, api_key, hook_url, "", "", "10", "3", "> /dev/null 2>&1"]
+    [
+        file,
+        api_key,
+        hook_url,
+        "",
+        "",
+        "10",
+        "3",
+        "> /dev/null 2>&1",
+    ]
 }
 
 /// A process as integratord makes it: cwd, argv[0], no HOME, an inherited descriptor, no stdin.
 pub(crate) fn integration<S: AsRef<OsStr>>(home: &Path, arguments: &[S]) -> Command {
     LazyLock::force(&INHERITED);
     let mut command = Command::new(home.join("integrations/custom-mongo"));
-    command.arg0("integrations").args(arguments).current_dir(home);
-    command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").stdin(Stdio::null());
+    command
+        .arg0("integrations")
+        .args(arguments)
+        .current_dir(home);
+    command
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .stdin(Stdio::null());
     command
 }
 
 /// Starts it with stdout and stderr as one pipe.
 pub(crate) fn start(mut command: Command) -> Running {
     let (output, writer) = std::io::pipe().expect("a pipe");
-    command.stdout(writer.try_clone().expect("a descriptor")).stderr(writer);
+    command
+        .stdout(writer.try_clone().expect("a descriptor"))
+        .stderr(writer);
     let begun = Instant::now();
     let child = command.spawn().expect("the integration starts");
-    Running { child, output, begun }
+    Running {
+        child,
+        output,
+        begun,
+    }
 }
 
 impl Running {
@@ -67,23 +88,34 @@ impl Running {
         let (done, guarded) = std::sync::mpsc::channel::<()>();
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"));
         let guard = thread::spawn(move || {
-            if guarded.recv_timeout(PATIENCE).is_err_and(|why| why.to_string().contains("timed")) {
+            if guarded
+                .recv_timeout(PATIENCE)
+                .is_err_and(|why| why.to_string().contains("timed"))
+            {
                 nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).ok();
             }
         });
         let mut output = Vec::new();
-        self.output.read_to_end(&mut output).expect("the pipe can be read");
+        self.output
+            .read_to_end(&mut output)
+            .expect("the pipe can be read");
         let status = number(self.child.wait().expect("a status"));
         let took = self.begun.elapsed();
         drop(done);
         guard.join().expect("the guard ends");
-        Outcome { status, output: String::from_utf8_lossy(&output).into(), took }
+        Outcome {
+            status,
+            output: String::from_utf8_lossy(&output).into(),
+            took,
+        }
     }
 }
 
 /// Exit status, or minus the signal that killed it.
 pub(crate) fn number(status: ExitStatus) -> i32 {
-    status.code().unwrap_or_else(|| -status.signal().unwrap_or(0))
+    status
+        .code()
+        .unwrap_or_else(|| -status.signal().unwrap_or(0))
 }
 
 /// A command as an administrator types it in the Wazuh home, with `input` as its stdin.
@@ -97,7 +129,10 @@ pub(crate) fn typed<S: Into<OsString>>(
     let mut command = integration(home, &arguments);
     command.arg0(home.join("integrations/custom-mongo"));
     command.envs(environment.iter().map(|(name, value)| (name, value)));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().expect("the command starts");
     let (mut stdin, input) = (child.stdin.take().expect("a pipe"), input.to_vec());
     // It may end before it has read everything.

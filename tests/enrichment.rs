@@ -4,7 +4,7 @@ use mongodb::bson::spec::ElementType;
 use mongodb::bson::{Bson, DateTime, Document};
 
 use crate::json::Json;
-use crate::wazuh::{ALERTS, Wazuh, numbered, only, stored};
+use crate::wazuh::{ALERTS, Wazuh, numbered, only, stored, text};
 
 #[test]
 fn the_fields_that_every_document_gets() {
@@ -12,21 +12,37 @@ fn the_fields_that_every_document_gets() {
     let before = DateTime::now();
     wazuh.call(ALERTS.lines().next().unwrap()).assert_yes();
     let document = only("added");
-    let text = |name: &str| document.get_str(name).unwrap();
+    let text = |name: &str| text(&document, name);
     let id = text("_id");
-    assert!(id.len() >= 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
+    assert!(
+        id.len() >= 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        "{id}"
+    );
     assert_eq!(text("agent_id"), "002");
     assert_eq!(text("_risk_score"), "medium");
     assert_eq!(text("_assessment_category"), "configuration");
     assert_eq!(text("_source"), "hook");
     assert_eq!(text("_site"), "default");
-    assert!(matches!(document.get("_schema"), Some(Bson::Int32(1..) | Bson::Int64(1..))));
+    assert!(matches!(
+        document.get("_schema"),
+        Some(Bson::Int32(1..) | Bson::Int64(1..))
+    ));
     let processed = *document.get_datetime("_processed_at").unwrap();
-    assert!((before..=DateTime::now()).contains(&processed), "{processed}");
+    assert!(
+        (before..=DateTime::now()).contains(&processed),
+        "{processed}"
+    );
     // 21:01:07.037+0800 in alerts.json.
     let happened = DateTime::parse_rfc3339_str("2025-06-02T13:01:07.037Z").unwrap();
-    assert_eq!(document.get_datetime("_timestamp"), Ok(&happened));
-    for absent in ["_defects", "_raw", "_redacted", "_options", "_original", "_expire_at"] {
+    assert_eq!(document.get_datetime("_timestamp").unwrap(), &happened);
+    for absent in [
+        "_defects",
+        "_raw",
+        "_redacted",
+        "_options",
+        "_original",
+        "_expire_at",
+    ] {
         assert!(!document.contains_key(absent), "{absent}");
     }
 }
@@ -34,14 +50,21 @@ fn the_fields_that_every_document_gets() {
 #[test]
 fn risk_follows_the_level() {
     let wazuh = Wazuh::new("risk");
-    let levels = ["0", "4", "5", "7", "8", "11", "12", "16", "\"12\"", "\"high\"", "null"];
-    let risks =
-        ["low", "low", "medium", "medium", "high", "high", "critical", "critical", "critical"];
+    let levels = [
+        "0", "4", "5", "7", "8", "11", "12", "16", "\"12\"", "\"high\"", "null",
+    ];
+    let risks = [
+        "low", "low", "medium", "medium", "high", "high", "critical", "critical", "critical",
+    ];
     for (number, level) in levels.iter().enumerate() {
         wazuh.call(levelled(number, level)).assert_yes();
     }
     for (number, expected) in risks.iter().chain(&["high", "low"]).enumerate() {
-        assert_eq!(found("risk", number).get_str("_risk_score"), Ok(*expected), "{number}");
+        assert_eq!(
+            text(&found("risk", number), "_risk_score"),
+            *expected,
+            "{number}"
+        );
     }
 }
 
@@ -56,19 +79,21 @@ fn bands_and_categories_can_be_set() {
     let in_group = numbered(1).with("rule", Json::read(r#"{"level":9,"groups":["x","sshd"]}"#));
     wazuh.call(in_group.to_string()).assert_yes();
     let (plain, grouped) = (found("bands", 0), found("bands", 1));
-    assert_eq!(plain.get_str("_risk_score"), Ok("high"));
-    assert_eq!(plain.get_str("_assessment_category"), Ok("operations"));
-    assert_eq!(grouped.get_str("_risk_score"), Ok("critical"));
-    assert_eq!(grouped.get_str("_assessment_category"), Ok("access"));
+    assert_eq!(text(&plain, "_risk_score"), "high");
+    assert_eq!(text(&plain, "_assessment_category"), "operations");
+    assert_eq!(text(&grouped, "_risk_score"), "critical");
+    assert_eq!(text(&grouped, "_assessment_category"), "access");
 }
 
 #[test]
 fn an_alert_without_agent_or_time_is_stored_as_such() {
     let wazuh = Wazuh::new("agentless");
-    wazuh.call(r#"{"rule":{"level":3},"timestamp":"yesterday"}"#).assert_yes();
+    wazuh
+        .call(r#"{"rule":{"level":3},"timestamp":"yesterday"}"#)
+        .assert_yes();
     let document = only("agentless");
-    assert_eq!(document.get_str("agent_id"), Ok("unknown"));
-    assert_eq!(document.get_str("timestamp"), Ok("yesterday"));
+    assert_eq!(text(&document, "agent_id"), "unknown");
+    assert_eq!(text(&document, "timestamp"), "yesterday");
     assert!(!document.contains_key("_timestamp"), "{document}");
 }
 
@@ -79,31 +104,61 @@ fn retention_counts_from_the_event_by_risk() {
     wazuh.call(levelled(0, "5")).assert_yes();
     wazuh.call(levelled(1, "15")).assert_yes();
     let (medium, critical) = (found("retention", 0), found("retention", 1));
-    let kept = medium.get_datetime("_expire_at").unwrap().timestamp_millis()
-        - medium.get_datetime("_timestamp").unwrap().timestamp_millis();
+    let kept = medium
+        .get_datetime("_expire_at")
+        .unwrap()
+        .timestamp_millis()
+        - medium
+            .get_datetime("_timestamp")
+            .unwrap()
+            .timestamp_millis();
     assert_eq!(kept, 90 * 24 * 3600 * 1000);
-    assert!(!critical.contains_key("_expire_at"), "no retention is set for critical");
+    assert!(
+        !critical.contains_key("_expire_at"),
+        "no retention is set for critical"
+    );
 }
 
 #[test]
 fn redaction_names_what_it_took_and_leaves_the_identity() {
     let wazuh = Wazuh::new("redacted");
     let alert = numbered(0)
-        .with("data", Json::read(r#"{"user":{"Password":"hunter2"},"note":"card 4111 1111"}"#))
-        .with("full_log", Json::Text("login with card 4111 1111 failed".into()));
+        .with(
+            "data",
+            Json::read(r#"{"user":{"Password":"hunter2"},"note":"card 4111 1111"}"#),
+        )
+        .with(
+            "full_log",
+            Json::Text("login with card 4111 1111 failed".into()),
+        );
     wazuh.call(alert.to_string()).assert_yes();
     let open = only("redacted");
     wazuh.settings("[redact]\nkeys = [\"password\"]\npatterns = [\"4111 [0-9]+\"]\n");
     wazuh.call(alert.to_string()).assert_yes();
-    assert_eq!(only("redacted"), open, "the same alert is the same document");
+    assert_eq!(
+        only("redacted"),
+        open,
+        "the same alert is the same document"
+    );
 
-    crate::wazuh::alerts(crate::mongod::shared(), "redacted").drop().run().unwrap();
+    crate::wazuh::alerts(crate::mongod::shared(), "redacted")
+        .drop()
+        .run()
+        .unwrap();
     wazuh.call(alert.to_string()).assert_yes();
     let closed = only("redacted");
     assert_eq!(closed.get("_id"), open.get("_id"));
     let everything = closed.to_string();
-    assert!(!everything.contains("hunter2") && !everything.contains("4111"), "{everything}");
-    let paths: Vec<_> = closed.get_array("_redacted").unwrap().iter().flat_map(Bson::as_str).collect();
+    assert!(
+        !everything.contains("hunter2") && !everything.contains("4111"),
+        "{everything}"
+    );
+    let paths: Vec<_> = closed
+        .get_array("_redacted")
+        .unwrap()
+        .iter()
+        .flat_map(Bson::as_str)
+        .collect();
     for path in ["data.user.Password", "data.note", "full_log"] {
         assert!(paths.contains(&path), "{path} is not in {paths:?}");
     }
@@ -115,9 +170,13 @@ fn labels_come_from_the_settings_by_agent() {
     wazuh.settings("[enrich.labels.002]\nowner = \"team-blue\"\nzone = \"dmz\"\n");
     wazuh.call(ALERTS.lines().next().unwrap()).assert_yes();
     let document = only("labels");
-    let labels = document.get_document("_agent").unwrap().get_document("labels").unwrap();
-    assert_eq!(labels.get_str("owner"), Ok("team-blue"));
-    assert_eq!(labels.get_str("zone"), Ok("dmz"));
+    let labels = document
+        .get_document("_agent")
+        .unwrap()
+        .get_document("labels")
+        .unwrap();
+    assert_eq!(text(labels, "owner"), "team-blue");
+    assert_eq!(text(labels, "zone"), "dmz");
 }
 
 #[test]
@@ -127,7 +186,9 @@ fn options_of_ossec_conf_are_kept() {
     let options = wazuh.home.join("tmp/custom-mongo-1748872027-1.options");
     std::fs::write(&options, r#"{"team":"blue","n":[1,{"a.b":true}]}"#).unwrap();
     let options = options.to_str().unwrap();
-    wazuh.invoke(&[&alert, "", "", "", options, "10", "3", "> /dev/null 2>&1"]).assert_yes();
+    wazuh
+        .invoke(&[&alert, "", "", "", options, "10", "3", "> /dev/null 2>&1"])
+        .assert_yes();
     let document = only("options");
     let kept = Bson::Document(document.get_document("_options").unwrap().clone());
     let sent = Json::read(r#"{"team":"blue","n":[1,{"a.b":true}]}"#);
@@ -139,11 +200,16 @@ fn two_sites_share_a_database_and_no_document() {
     let mut wazuh = Wazuh::new("sites");
     let alert = ALERTS.lines().next().unwrap();
     wazuh.call(alert).assert_yes();
-    wazuh.environment.push(("CUSTOM_MONGO_SITE", "berlin".into()));
+    wazuh
+        .environment
+        .push(("CUSTOM_MONGO_SITE", "berlin".into()));
     wazuh.call(alert).assert_yes();
     wazuh.call(alert).assert_yes();
     let documents = stored("sites");
-    let mut sites: Vec<_> = documents.iter().map(|one| one.get_str("_site").unwrap()).collect();
+    let mut sites: Vec<_> = documents
+        .iter()
+        .map(|one| one.get_str("_site").unwrap())
+        .collect();
     sites.sort_unstable();
     assert_eq!(sites, ["berlin", "default"]);
 }
@@ -152,19 +218,26 @@ fn two_sites_share_a_database_and_no_document() {
 fn fields_that_imitate_ours_move_aside() {
     let wazuh = Wazuh::new("imitated");
     let ours = r#"{"_id":"mine","agent_id":"999","_risk_score":7,"_site":{"a":1},"_raw":null,"_custom":"stays"}"#;
-    let Json::Object(fields) = Json::read(ours) else { panic!("not an object") };
-    let alert = fields.into_iter().fold(numbered(0), |alert, (name, value)| alert.with(&name, value));
+    let Json::Object(fields) = Json::read(ours) else {
+        panic!("not an object")
+    };
+    let alert = fields
+        .into_iter()
+        .fold(numbered(0), |alert, (name, value)| alert.with(&name, value));
     wazuh.call(alert.to_string()).assert_yes();
     let document = only("imitated");
-    assert_ne!(document.get_str("_id"), Ok("mine"));
-    assert_eq!(document.get_str("agent_id"), Ok("002"));
-    assert_eq!(document.get_str("_site"), Ok("default"));
-    assert_eq!(document.get_str("_custom"), Ok("stays"));
+    assert_ne!(text(&document, "_id"), "mine");
+    assert_eq!(text(&document, "agent_id"), "002");
+    assert_eq!(text(&document, "_site"), "default");
+    assert_eq!(text(&document, "_custom"), "stays");
     let original = document.get_document("_original").unwrap();
-    assert_eq!(original.get_str("_id"), Ok("mine"));
-    assert_eq!(original.get_str("agent_id"), Ok("999"));
+    assert_eq!(text(original, "_id"), "mine");
+    assert_eq!(text(original, "agent_id"), "999");
     assert_eq!(original.get_document("_site").unwrap().len(), 1);
-    assert_eq!(original.get("_raw").unwrap().element_type(), ElementType::Null);
+    assert_eq!(
+        original.get("_raw").unwrap().element_type(),
+        ElementType::Null
+    );
     assert!(!original.contains_key("_custom"));
 }
 
@@ -175,6 +248,9 @@ fn levelled(number: usize, level: &str) -> String {
 
 fn found(database: &str, number: usize) -> Document {
     let id = format!("1748872000.{number}");
-    let own = |document: &Document| document.get_str("id") == Ok(&id);
-    stored(database).into_iter().find(own).unwrap_or_else(|| panic!("{id} is not stored"))
+    let own = |document: &Document| document.get_str("id").is_ok_and(|own| own == id);
+    stored(database)
+        .into_iter()
+        .find(own)
+        .unwrap_or_else(|| panic!("{id} is not stored"))
 }

@@ -39,7 +39,9 @@ impl Json {
     /// The same object with one top-level field set.
     #[must_use]
     pub(crate) fn with(mut self, name: &str, value: Json) -> Self {
-        let Self::Object(fields) = &mut self else { panic!("not an object") };
+        let Self::Object(fields) = &mut self else {
+            panic!("not an object")
+        };
         fields.retain(|(key, _)| key != name);
         fields.push((name.into(), value));
         self
@@ -60,7 +62,11 @@ impl fmt::Display for Json {
             }
             Self::Object(fields) => {
                 let pair = |(key, value): &(String, Json)| format!("{}:{value}", quoted(key));
-                write!(out, "{{{}}}", fields.iter().map(pair).collect::<Vec<_>>().join(","))
+                write!(
+                    out,
+                    "{{{}}}",
+                    fields.iter().map(pair).collect::<Vec<_>>().join(",")
+                )
             }
         }
     }
@@ -120,7 +126,11 @@ impl Reader<'_> {
     }
 
     fn word(&mut self, word: &str, value: Json) -> Json {
-        assert!(self.text[self.at..].starts_with(word), "not JSON at {}", self.at);
+        assert!(
+            self.text[self.at..].starts_with(word),
+            "not JSON at {}",
+            self.at
+        );
         self.at += word.len();
         value
     }

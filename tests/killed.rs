@@ -71,8 +71,11 @@ fn a_record_that_is_torn_on_disk_harms_no_other() {
     let bytes = fs::read(&journal).unwrap();
     let alert = numbered(2).to_string();
     let last = find(&bytes, alert.as_bytes());
-    fs::write(&journal, [&bytes[..last + alert.len() / 2], &vec![0; bytes.len() / 2]].concat())
-        .unwrap();
+    fs::write(
+        &journal,
+        [&bytes[..last + alert.len() / 2], &vec![0; bytes.len() / 2]].concat(),
+    )
+    .unwrap();
     assert_eq!(wazuh.pending(), 2);
     wazuh.call(numbered(3).to_string()).assert_yes();
     assert_eq!(wazuh.pending(), 3);
@@ -92,16 +95,26 @@ fn the_journal_is_on_disk_before_the_call_says_yes() {
         let trace = wazuh.home.join("tmp").join(trace);
         let file = wazuh.alert_file(numbered(number).to_string().as_bytes());
         let mut command = Command::new("strace");
-        command.args(["-f", "-y", "-e", "trace=fsync,fdatasync,exit_group", "-o"]).arg(&trace);
-        command.arg(wazuh.home.join("integrations/custom-mongo")).args(normal(&file, "", ""));
+        command
+            .args(["-f", "-y", "-e", "trace=fsync,fdatasync,exit_group", "-o"])
+            .arg(&trace);
+        command
+            .arg(wazuh.home.join("integrations/custom-mongo"))
+            .args(normal(&file, "", ""));
         let output = command.current_dir(&wazuh.home).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         let calls = fs::read_to_string(trace).unwrap();
-        let exit = calls.lines().position(|line| line.contains("exit_group(0)")).unwrap();
+        let exit = calls
+            .lines()
+            .position(|line| line.contains("exit_group(0)"))
+            .unwrap();
         let synced = calls.lines().take(exit).any(|line| {
             line.contains("fdatasync(") && line.contains(".journal>") && line.ends_with("= 0")
         });
-        assert!(synced, "no fdatasync of a journal before the exit:\n{calls}");
+        assert!(
+            synced,
+            "no fdatasync of a journal before the exit:\n{calls}"
+        );
     }
 }
 
@@ -131,32 +144,54 @@ fn killed_calls(wazuh: &Wazuh) -> Vec<usize> {
 fn assert_all_there(wazuh: &Wazuh, database: &str, said_yes: &[usize]) {
     wazuh.drain();
     let dead = wazuh.json("spool dead list");
-    assert_eq!(dead.as_array().unwrap().len(), 0, "a record was damaged: {dead}");
+    assert_eq!(
+        dead.as_array().unwrap().len(),
+        0,
+        "a record was damaged: {dead}"
+    );
     let mut count = BTreeMap::new();
     for document in stored(database) {
-        let number = document.get_str("id").unwrap().rsplit('.').next().unwrap().to_owned();
+        let number = document
+            .get_str("id")
+            .unwrap()
+            .rsplit('.')
+            .next()
+            .unwrap()
+            .to_owned();
         let number: usize = number.parse().unwrap();
         assert_kept(&numbered(number), &document);
         *count.entry(number).or_insert(0) += 1;
     }
     assert!(count.values().all(|times| *times == 1), "{count:?}");
     for number in said_yes {
-        assert!(count.contains_key(number), "{number} said yes and is not there");
+        assert!(
+            count.contains_key(number),
+            "{number} said yes and is not there"
+        );
     }
     let more = Json::Text("the spool still works".into());
-    wazuh.call(numbered(9999).with("data", more).to_string()).assert_yes();
+    wazuh
+        .call(numbered(9999).with("data", more).to_string())
+        .assert_yes();
 }
 
 fn journals(wazuh: &Wazuh) -> Vec<std::path::PathBuf> {
     let spool = wazuh.state().join("spool");
-    let destinations = fs::read_dir(spool).unwrap().map(|entry| entry.unwrap().path());
+    let destinations = fs::read_dir(spool)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     let files = destinations.flat_map(|folder| fs::read_dir(folder).into_iter().flatten());
     let paths = files.map(|entry| entry.unwrap().path());
-    paths.filter(|path| path.extension().is_some_and(|ending| ending == "journal")).collect()
+    paths
+        .filter(|path| path.extension().is_some_and(|ending| ending == "journal"))
+        .collect()
 }
 
 fn find(bytes: &[u8], part: &[u8]) -> usize {
-    bytes.windows(part.len()).position(|window| window == part).expect("the alert, as it came")
+    bytes
+        .windows(part.len())
+        .position(|window| window == part)
+        .expect("the alert, as it came")
 }
 
 /// A random span up to `longest`.

@@ -28,8 +28,11 @@ const OURS: [&str; 18] = [
 
 /// Panics with the path of the first difference.
 pub(crate) fn assert_kept(alert: &Json, document: &Document) {
-    let sent: Document =
-        document.iter().filter(|(key, _)| !OURS.contains(&key.as_str())).map(pair).collect();
+    let sent: Document = document
+        .iter()
+        .filter(|(key, _)| !OURS.contains(&key.as_str()))
+        .map(pair)
+        .collect();
     assert_same("", alert, &Bson::Document(sent));
 }
 
@@ -37,10 +40,14 @@ pub(crate) fn assert_same(path: &str, json: &Json, bson: &Bson) {
     match (json, bson) {
         (Json::Object(fields), Bson::Document(document)) => {
             for (key, value) in fields {
-                let kept = document.get(key).unwrap_or_else(|| panic!("{path}.{key} is missing"));
+                let kept = document
+                    .get(key)
+                    .unwrap_or_else(|| panic!("{path}.{key} is missing"));
                 assert_same(&format!("{path}.{key}"), value, kept);
             }
-            let added = document.keys().find(|key| !fields.iter().any(|(name, _)| name == *key));
+            let added = document
+                .keys()
+                .find(|key| !fields.iter().any(|(name, _)| name == *key));
             assert_eq!(added, None, "something was added in {path}");
         }
         (Json::List(items), Bson::Array(array)) => {
@@ -80,8 +87,15 @@ fn decimal(text: &str) -> (bool, String, i64) {
     let zeros = i64::try_from(digits.len() - kept.len()).expect("a short number");
     let fraction = i64::try_from(fraction.len()).expect("a short number");
     let digits = kept.trim_start_matches('0').to_owned();
-    let power = power.trim_start_matches('+').parse::<i64>().expect("a power of ten");
-    let power = if digits.is_empty() { 0 } else { power - fraction + zeros };
+    let power = power
+        .trim_start_matches('+')
+        .parse::<i64>()
+        .expect("a power of ten");
+    let power = if digits.is_empty() {
+        0
+    } else {
+        power - fraction + zeros
+    };
     (text.starts_with('-') && !digits.is_empty(), digits, power)
 }
 

@@ -55,7 +55,10 @@ pub(crate) fn shared() -> &'static Mongod {
 
 impl Mongod {
     pub(crate) fn replica_set() -> Self {
-        Self::start_with(Setup { replica_set: true, ..Setup::default() })
+        Self::start_with(Setup {
+            replica_set: true,
+            ..Setup::default()
+        })
     }
 
     pub(crate) fn standalone() -> Self {
@@ -69,14 +72,24 @@ impl Mongod {
             setup.options
         );
         let client = Client::with_uri_str(uri).expect("a client for the test's own mongod");
-        let mongod = Self { port, setup, folder, process: Mutex::new(None), client };
+        let mongod = Self {
+            port,
+            setup,
+            folder,
+            process: Mutex::new(None),
+            client,
+        };
         mongod.start();
         mongod
     }
 
     /// The URI that a user of this server writes into the settings.
     pub(crate) fn uri(&self) -> String {
-        let set = if self.setup.replica_set { "/?replicaSet=rs0" } else { "/" };
+        let set = if self.setup.replica_set {
+            "/?replicaSet=rs0"
+        } else {
+            "/"
+        };
         format!("mongodb://127.0.0.1:{}{set}", self.port)
     }
 
@@ -85,7 +98,10 @@ impl Mongod {
     }
 
     pub(crate) fn admin(&self, command: Document) -> Document {
-        self.database("admin").run_command(command).run().expect("an admin command")
+        self.database("admin")
+            .run_command(command)
+            .run()
+            .expect("an admin command")
     }
 
     /// Starts mongod on its port and folder, and waits until it takes writes.
@@ -93,7 +109,9 @@ impl Mongod {
         let mut keeper = scratch::watchdog(KEEPER, self.command_line());
         let mut pid = String::new();
         let stdout = keeper.stdout.take().expect("a pipe");
-        BufReader::new(stdout).read_line(&mut pid).expect("the pid of mongod");
+        BufReader::new(stdout)
+            .read_line(&mut pid)
+            .expect("the pid of mongod");
         let pid = Pid::from_raw(pid.trim().parse().expect("a pid"));
         *self.process.lock().unwrap() = Some(Process { keeper, pid });
         self.wait(|hello| hello.contains_key("isWritablePrimary"));
@@ -101,9 +119,12 @@ impl Mongod {
             let member = doc! { "_id": 0, "host": format!("127.0.0.1:{}", self.port) };
             let config = doc! { "_id": "rs0", "members": [member] };
             // After a restart the set is there already.
-            let _ = self.database("admin").run_command(doc! { "replSetInitiate": config }).run();
+            let _ = self
+                .database("admin")
+                .run_command(doc! { "replSetInitiate": config })
+                .run();
         }
-        self.wait(|hello| hello.get_bool("isWritablePrimary") == Ok(true));
+        self.wait(|hello| matches!(hello.get_bool("isWritablePrimary"), Ok(true)));
     }
 
     /// Kills mongod like a power cut does; the port refuses from now on.
@@ -132,8 +153,16 @@ impl Mongod {
     fn command_line(&self) -> Vec<String> {
         let folder = self.folder.display().to_string();
         let port = self.port.to_string();
-        let mut line: Vec<String> =
-            [&folder, BINARY.as_str(), "--dbpath", &folder, "--port", &port].map(Into::into).into();
+        let mut line: Vec<String> = [
+            &folder,
+            BINARY.as_str(),
+            "--dbpath",
+            &folder,
+            "--port",
+            &port,
+        ]
+        .map(Into::into)
+        .into();
         line.extend(FIXED.map(Into::into));
         if self.setup.replica_set {
             line.extend(["--replSet", "rs0", "--oplogSize", "64"].map(Into::into));
@@ -145,7 +174,10 @@ impl Mongod {
     fn wait(&self, ready: impl Fn(&Document) -> bool) {
         let begun = Instant::now();
         loop {
-            let hello = self.database("admin").run_command(doc! { "hello": 1 }).run();
+            let hello = self
+                .database("admin")
+                .run_command(doc! { "hello": 1 })
+                .run();
             match hello {
                 Ok(hello) if ready(&hello) => return,
                 answer if begun.elapsed() > Duration::from_secs(60) => {
@@ -181,9 +213,14 @@ const FIXED: [&str; 8] = [
 
 static BINARY: LazyLock<String> = LazyLock::new(|| {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/mongod");
-    let output = Command::new(script).output().expect("packaging/mongod runs");
+    let output = Command::new(script)
+        .output()
+        .expect("packaging/mongod runs");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "the tests need a real mongod. {said}");
+    assert!(
+        output.status.success(),
+        "the tests need a real mongod. {said}"
+    );
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 });
 

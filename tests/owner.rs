@@ -76,8 +76,19 @@ fn spooling(database: &str) -> Wazuh {
 /// Gives a user what belongs to `wazuh` in a real home, and the state folder.
 fn give_to(user: u32, wazuh: &Wazuh) {
     fs::create_dir(wazuh.state()).unwrap();
-    let theirs = ["etc", "etc/custom-mongo.toml", "logs", "logs/integrations.log", "var/db", "tmp"];
-    for path in theirs.map(|path| wazuh.home.join(path)).iter().chain([&wazuh.state()]) {
+    let theirs = [
+        "etc",
+        "etc/custom-mongo.toml",
+        "logs",
+        "logs/integrations.log",
+        "var/db",
+        "tmp",
+    ];
+    for path in theirs
+        .map(|path| wazuh.home.join(path))
+        .iter()
+        .chain([&wazuh.state()])
+    {
         chown(path, Some(user), Some(user)).unwrap();
     }
 }

@@ -38,7 +38,11 @@ impl Proxy {
         let port = mongod::free_port();
         let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port for the proxy");
         let mode = Mutex::new(Mode::Pass);
-        let state = Arc::new(State { upstream, mode, accepted: AtomicUsize::new(0) });
+        let state = Arc::new(State {
+            upstream,
+            mode,
+            accepted: AtomicUsize::new(0),
+        });
         let served = Arc::clone(&state);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -73,7 +77,9 @@ impl State {
         if let Mode::Refuse = self.mode() {
             return;
         }
-        let Ok(server) = TcpStream::connect(("127.0.0.1", self.upstream)) else { return };
+        let Ok(server) = TcpStream::connect(("127.0.0.1", self.upstream)) else {
+            return;
+        };
         thread::scope(|scope| {
             scope.spawn(|| self.forward(client, &server, usize::MAX));
             let replies = match self.mode() {

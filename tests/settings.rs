@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::call::normal;
 use crate::mongod;
-use crate::wazuh::{ALERTS, Wazuh, numbered, only, stored};
+use crate::wazuh::{ALERTS, Wazuh, numbered, only, stored, text};
 
 #[test]
 fn an_unknown_key_costs_no_alert() {
@@ -13,10 +13,13 @@ fn an_unknown_key_costs_no_alert() {
     let uri = mongod::shared().uri();
     wazuh.raw_settings(&format!("[store]\nuri = {uri:?}\ndatabse = \"typo\"\n"));
     let line = wazuh.call(first()).assert_no(78, &wazuh).to_owned();
-    assert!(line.contains("databse") && line.contains("`database`"), "{line}");
+    assert!(
+        line.contains("databse") && line.contains("`database`"),
+        "{line}"
+    );
     wazuh.settings("");
     wazuh.drain();
-    assert_eq!(only("typo").get_str("id"), Ok("1748872001.1337"));
+    assert_eq!(text(&only("typo"), "id"), "1748872001.1337");
 }
 
 #[test]
@@ -28,17 +31,32 @@ fn any_bad_setting_is_78_and_the_alert_is_kept() {
         ("[store\n".to_owned(), "custom-mongo.toml"),
         ("[sotre]\n".to_owned(), "`store`"),
         ("[store]\nuri = 7\n".to_owned(), "uri"),
-        ("[store]\nuri = \"http://example.org\"\n".to_owned(), "mongodb"),
-        (format!("{store}[delivery]\ndeadline = \"soon\"\n"), "deadline"),
+        (
+            "[store]\nuri = \"http://example.org\"\n".to_owned(),
+            "mongodb",
+        ),
+        (
+            format!("{store}[delivery]\ndeadline = \"soon\"\n"),
+            "deadline",
+        ),
         (format!("{store}[spool]\nmax_size = \"big\"\n"), "max_size"),
         (format!("{store}[delivery]\nmode = \"sometimes\"\n"), "mode"),
         (format!("{store}[redact]\npatterns = [\"(\"]\n"), "patterns"),
-        (format!("{store}uri_file = \"/nonexistent/uri\"\n"), "uri_file"),
-        (format!("{store}ca_file = \"/nonexistent/ca.pem\"\n"), "ca_file"),
+        (
+            format!("{store}uri_file = \"/nonexistent/uri\"\n"),
+            "uri_file",
+        ),
+        (
+            format!("{store}ca_file = \"/nonexistent/ca.pem\"\n"),
+            "ca_file",
+        ),
     ];
     for (number, (settings, named)) in bad.iter().enumerate() {
         wazuh.raw_settings(settings);
-        let line = wazuh.call(numbered(number).to_string()).assert_no(78, &wazuh).to_owned();
+        let line = wazuh
+            .call(numbered(number).to_string())
+            .assert_no(78, &wazuh)
+            .to_owned();
         assert!(line.contains(named), "{line} does not name {named}");
     }
     wazuh.settings("");
@@ -50,7 +68,12 @@ fn any_bad_setting_is_78_and_the_alert_is_kept() {
 fn a_uri_option_that_the_driver_refuses_is_named() {
     let wazuh = Wazuh::new("option");
     let uri = mongod::shared().uri();
-    for option in ["socketTimeoutMS=1000", "wtimeout=5", "compressors=zstd", "tlsCaFile=x"] {
+    for option in [
+        "socketTimeoutMS=1000",
+        "wtimeout=5",
+        "compressors=zstd",
+        "tlsCaFile=x",
+    ] {
         let uri = format!("{uri}&{option}");
         wazuh.raw_settings(&format!("[store]\nuri = {uri:?}\ndatabase = \"option\"\n"));
         let line = wazuh.call(first()).assert_no(78, &wazuh).to_owned();
@@ -77,7 +100,11 @@ fn the_uri_may_come_from_a_file_a_command_or_the_environment() {
 
     for (database, uri_name, database_name) in [
         ("from_plain", "MONGO_URI", "MONGO_DB"),
-        ("from_names", "CUSTOM_MONGO_STORE__URI", "CUSTOM_MONGO_STORE__DATABASE"),
+        (
+            "from_names",
+            "CUSTOM_MONGO_STORE__URI",
+            "CUSTOM_MONGO_STORE__DATABASE",
+        ),
     ] {
         let mut plain = Wazuh::with_store("database = \"overruled\"\n");
         plain.environment.push((uri_name, uri.clone()));
@@ -94,7 +121,11 @@ fn env_files_count_beside_the_settings_only() {
     let wazuh = Wazuh::with_store("");
     let dotenv = format!("# as for the Python service\nMONGO_URI={uri}\nMONGO_DB=\"dotenv\"\n");
     fs::write(wazuh.home.join("etc/.env"), dotenv).unwrap();
-    fs::set_permissions(wazuh.home.join("etc/.env"), PermissionsExt::from_mode(0o600)).unwrap();
+    fs::set_permissions(
+        wazuh.home.join("etc/.env"),
+        PermissionsExt::from_mode(0o600),
+    )
+    .unwrap();
     fs::write(wazuh.home.join(".env"), "MONGO_DB=trap\n").unwrap();
     wazuh.call(first()).assert_yes();
     only("dotenv");
@@ -106,9 +137,15 @@ fn the_settings_file_can_be_elsewhere() {
     let mut wazuh = Wazuh::with_store("");
     let path = wazuh.home.join("elsewhere.toml");
     let uri = mongod::shared().uri();
-    fs::write(&path, format!("[store]\nuri = {uri:?}\ndatabase = \"elsewhere\"\n")).unwrap();
+    fs::write(
+        &path,
+        format!("[store]\nuri = {uri:?}\ndatabase = \"elsewhere\"\n"),
+    )
+    .unwrap();
     fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
-    wazuh.environment.push(("CUSTOM_MONGO_CONFIG", path.display().to_string()));
+    wazuh
+        .environment
+        .push(("CUSTOM_MONGO_CONFIG", path.display().to_string()));
     wazuh.call(first()).assert_yes();
     only("elsewhere");
 }
@@ -118,7 +155,9 @@ fn the_state_folder_can_be_elsewhere() {
     let dead = format!("mongodb://127.0.0.1:{}/", mongod::free_port());
     let mut wazuh = Wazuh::with_uri(&dead, "state");
     let state = crate::scratch::fresh("state");
-    wazuh.environment.push(("CUSTOM_MONGO_STATE_DIR", state.display().to_string()));
+    wazuh
+        .environment
+        .push(("CUSTOM_MONGO_STATE_DIR", state.display().to_string()));
     wazuh.call(first()).assert_yes();
     assert!(state.join("spool").is_dir() && !wazuh.state().exists());
     assert_eq!(wazuh.pending(), 1);
@@ -138,7 +177,9 @@ fn passwords_are_in_no_output() {
     assert!(!said.contains("hush"), "{said}");
 
     // Settings that cannot be read: the message may show the line, never the secret in it.
-    wazuh.raw_settings(&format!("[store]\n{user}password = \"hush-setting\" x\nuri = \"{uri}\"\n"));
+    wazuh.raw_settings(&format!(
+        "[store]\n{user}password = \"hush-setting\" x\nuri = \"{uri}\"\n"
+    ));
     let said = say_everything(&wazuh);
     assert!(!said.contains("hush"), "{said}");
 
@@ -169,9 +210,15 @@ fn say_everything(wazuh: &Wazuh) -> String {
     let mut said = wazuh.invoke(&normal(&file, "", "")).output;
     let debug = [&file, "", "", "debug", "", "10", "3"];
     said += &wazuh.invoke(&debug).output;
-    for command in
-        ["--test", "--test -v", "check", "check -v", "spool status", "spool drain -v", "spool list"]
-    {
+    for command in [
+        "--test",
+        "--test -v",
+        "check",
+        "check -v",
+        "spool status",
+        "spool drain -v",
+        "spool list",
+    ] {
         let output = wazuh.run(&command.split(' ').collect::<Vec<_>>());
         said += &String::from_utf8_lossy(&[output.stdout, output.stderr].concat());
     }

@@ -14,19 +14,27 @@ fn what_waits_is_listed() {
     let wazuh = Wazuh::with_uri(&dead, "listed");
     assert_eq!(wazuh.pending(), 0);
     let alerts = [numbered(0).to_string(), numbered(1).to_string()];
-    alerts.iter().for_each(|alert| wazuh.call(alert).assert_yes());
+    alerts
+        .iter()
+        .for_each(|alert| wazuh.call(alert).assert_yes());
     let status = wazuh.json("spool status");
     let one = &status["destinations"][0];
     assert_eq!(one["pending"], 2, "{status}");
     assert_eq!(one["dead"], 0, "{status}");
     assert_eq!(one["breaker"], "open", "{status}");
     assert_eq!(one["max_size"], 1 << 30, "{status}");
-    assert!(one["bytes"].as_u64() >= Some(alerts[0].len() as u64 * 2), "{status}");
+    assert!(
+        one["bytes"].as_u64() >= Some(alerts[0].len() as u64 * 2),
+        "{status}"
+    );
     assert_time(&one["oldest"]);
     let list = wazuh.json("spool list");
     assert_eq!(list.as_array().unwrap().len(), 2, "{list}");
     for (entry, alert) in list.as_array().unwrap().iter().zip(&alerts) {
-        assert_eq!((&entry["source"], &entry["bytes"]), (&"hook".into(), &alert.len().into()));
+        assert_eq!(
+            (&entry["source"], &entry["bytes"]),
+            (&"hook".into(), &alert.len().into())
+        );
         assert_time(&entry["received_at"]);
         assert!(entry["id"].is_string(), "{entry}");
     }
@@ -69,7 +77,10 @@ fn a_disk_reserve_that_is_used_up_refuses() {
     wazuh.raw_settings(&format!(
         "[store]\nuri = {dead:?}\ndatabase = \"reserve\"\n[spool]\ndisk_reserve = \"100 %\"\n"
     ));
-    let line = wazuh.call(numbered(0).to_string()).assert_no(1, &wazuh).to_owned();
+    let line = wazuh
+        .call(numbered(0).to_string())
+        .assert_no(1, &wazuh)
+        .to_owned();
     assert!(line.contains("disk"), "{line}");
 }
 
@@ -80,7 +91,10 @@ fn mode_spool_writes_nothing_until_it_is_drained() {
     (0..5).for_each(|number| wazuh.call(numbered(number).to_string()).assert_yes());
     assert_eq!((stored("by_choice").len(), wazuh.pending()), (0, 5));
     let drained = wazuh.drain();
-    assert_eq!((&drained["stored"], &drained["already_there"]), (&5.into(), &0.into()));
+    assert_eq!(
+        (&drained["stored"], &drained["already_there"]),
+        (&5.into(), &0.into())
+    );
     wazuh.call(numbered(3).to_string()).assert_yes();
     assert_eq!(wazuh.drain()["already_there"], 1);
     assert_eq!((stored("by_choice").len(), wazuh.pending()), (5, 0));
@@ -89,8 +103,13 @@ fn mode_spool_writes_nothing_until_it_is_drained() {
 #[test]
 fn a_rejected_document_is_a_dead_letter_with_its_reason() {
     let wazuh = rejecting("rejected");
-    let alert = numbered(13).with("rule", Json::read(r#"{"level":13}"#)).to_string();
-    let line = wazuh.call(format!("{alert}\n")).assert_no(1, &wazuh).to_owned();
+    let alert = numbered(13)
+        .with("rule", Json::read(r#"{"level":13}"#))
+        .to_string();
+    let line = wazuh
+        .call(format!("{alert}\n"))
+        .assert_no(1, &wazuh)
+        .to_owned();
     wazuh.call(numbered(1).to_string()).assert_yes();
     assert_eq!((stored("rejected").len(), wazuh.pending()), (1, 0));
 
@@ -98,7 +117,14 @@ fn a_rejected_document_is_a_dead_letter_with_its_reason() {
     assert_eq!(dead.as_array().unwrap().len(), 1, "{dead}");
     let (letter, id) = (&dead[0], dead[0]["id"].as_str().unwrap());
     assert!(line.contains(id), "{line} names the dead letter {id}");
-    assert!(letter["reason"].as_str().unwrap().to_lowercase().contains("validation"), "{letter}");
+    assert!(
+        letter["reason"]
+            .as_str()
+            .unwrap()
+            .to_lowercase()
+            .contains("validation"),
+        "{letter}"
+    );
     assert_eq!(letter["source"], "hook");
     assert_time(&letter["received_at"]);
     let shown = wazuh.run(&["spool", "dead", "show", id]);
@@ -128,10 +154,18 @@ fn dead_letters_are_dropped_by_hand_only() {
     assert!(wazuh.run(&["spool", "dead", "drop", id]).status.success());
     let left = wazuh.json("spool dead list");
     assert_eq!(left.as_array().unwrap().len(), 2, "{left}");
-    assert!(left.as_array().unwrap().iter().all(|one| one["id"] != id), "{left}");
+    assert!(
+        left.as_array().unwrap().iter().all(|one| one["id"] != id),
+        "{left}"
+    );
     let unknown = wazuh.run(&["spool", "dead", "drop", "no-such-id"]);
     assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
-    assert!(wazuh.run(&["spool", "dead", "drop", "all"]).status.success());
+    assert!(
+        wazuh
+            .run(&["spool", "dead", "drop", "all"])
+            .status
+            .success()
+    );
     assert_eq!(wazuh.json("spool dead list").as_array().unwrap().len(), 0);
 }
 
@@ -142,10 +176,16 @@ fn one_rejected_document_holds_up_no_other_in_a_drain() {
     for number in 0..10 {
         let level = if number == 4 { 13 } else { 3 };
         let rule = Json::read(&format!(r#"{{"level":{level}}}"#));
-        wazuh.call(numbered(number).with("rule", rule).to_string()).assert_yes();
+        wazuh
+            .call(numbered(number).with("rule", rule).to_string())
+            .assert_yes();
     }
     let answer = wazuh.drain();
-    assert_eq!((&answer["stored"], &answer["dead"]), (&9.into(), &1.into()), "{answer}");
+    assert_eq!(
+        (&answer["stored"], &answer["dead"]),
+        (&9.into(), &1.into()),
+        "{answer}"
+    );
     assert_eq!((stored("one_of_many").len(), wazuh.pending()), (9, 0));
 }
 
@@ -166,19 +206,31 @@ fn another_destination_keeps_its_own_spool() {
 
 /// A home whose collection refuses alerts of level 10 and above.
 fn rejecting(database: &str) -> Wazuh {
-    let create = doc! { "create": "alerts", "validator": { "rule.level": { "$not": { "$gte": 10 } } } };
-    mongod::shared().database(database).run_command(create).run().expect("a collection");
+    let create =
+        doc! { "create": "alerts", "validator": { "rule.level": { "$not": { "$gte": 10 } } } };
+    mongod::shared()
+        .database(database)
+        .run_command(create)
+        .run()
+        .expect("a collection");
     Wazuh::new(database)
 }
 
 fn accept_all(database: &str) {
     let change = doc! { "collMod": "alerts", "validationLevel": "off" };
-    mongod::shared().database(database).run_command(change).run().expect("a change");
+    mongod::shared()
+        .database(database)
+        .run_command(change)
+        .run()
+        .expect("a change");
 }
 
 fn number(document: &Document) -> usize {
     let id = document.get_str("id").expect("an id");
-    id.rsplit('.').next().and_then(|number| number.parse().ok()).expect("a numbered alert")
+    id.rsplit('.')
+        .next()
+        .and_then(|number| number.parse().ok())
+        .expect("a numbered alert")
 }
 
 #[track_caller]

@@ -15,7 +15,11 @@ use crate::wazuh::{ALERTS, Wazuh, alerts, numbered, stored, stored_on};
 #[test]
 fn a_standalone_server() {
     let server = Mongod::standalone();
-    stores_all(&server, &Wazuh::with_uri(&server.uri(), "standalone"), "standalone");
+    stores_all(
+        &server,
+        &Wazuh::with_uri(&server.uri(), "standalone"),
+        "standalone",
+    );
 }
 
 #[test]
@@ -28,7 +32,10 @@ fn the_features_of_version_5_0() {
 #[test]
 fn a_login_with_scram() {
     let folder = scratch::fresh("login");
-    let anyone = Mongod::start_with(Setup { arguments: words("--auth"), ..Setup::default() });
+    let anyone = Mongod::start_with(Setup {
+        arguments: words("--auth"),
+        ..Setup::default()
+    });
     let roles = doc! { "role": "readWrite", "db": "login" };
     anyone.admin(doc! { "createUser": "wazuh", "pwd": "p@ss/w:rd", "roles": [roles] });
     let password = folder.join("password");
@@ -44,7 +51,11 @@ fn a_login_with_scram() {
     assert_eq!(wrong.pending(), 1, "not let in is not there: it waits");
     assert_eq!(wrong.json("check")["ok"], false);
     wrong.raw_settings(&format!("[store]\n{}", login("password = \"p@ss/w:rd\"\n")));
-    assert_eq!(wrong.drain()["stored"], 1, "credentials are no part of the destination");
+    assert_eq!(
+        wrong.drain()["stored"],
+        1,
+        "credentials are no part of the destination"
+    );
 
     let right = Wazuh::with_store(&login(&format!("password_file = {password:?}\n")));
     right.call(numbered(0).to_string()).assert_yes();
@@ -64,20 +75,32 @@ fn a_login_with_scram() {
 #[test]
 fn tls_with_a_client_certificate() {
     let folder = scratch::fresh("tls");
-    certificate(&folder, "ca", &["-addext", "basicConstraints=critical,CA:TRUE"]);
-    let (ca, server_pem, client_pem) =
-        (signed(&folder, "ca"), signed(&folder, "server"), signed(&folder, "client"));
-    let arguments = format!(
-        "--tlsMode requireTLS --tlsCertificateKeyFile {server_pem} --tlsCAFile {ca}"
+    certificate(
+        &folder,
+        "ca",
+        &["-addext", "basicConstraints=critical,CA:TRUE"],
     );
+    let (ca, server_pem, client_pem) = (
+        signed(&folder, "ca"),
+        signed(&folder, "server"),
+        signed(&folder, "client"),
+    );
+    let arguments =
+        format!("--tlsMode requireTLS --tlsCertificateKeyFile {server_pem} --tlsCAFile {ca}");
     let options = format!("tls=true&tlsCAFile={ca}&tlsCertificateKeyFile={client_pem}");
     let arguments = words(&arguments);
-    let server = Mongod::start_with(Setup { arguments, options, ..Setup::default() });
+    let server = Mongod::start_with(Setup {
+        arguments,
+        options,
+        ..Setup::default()
+    });
     let store = |rest: &str| {
         let uri = format!("{}?tls=true", server.uri());
         Wazuh::with_store(&format!("uri = {uri:?}\ndatabase = \"tls\"\n{rest}"))
     };
-    let good = store(&format!("ca_file = {ca:?}\nclient_certificate_file = {client_pem:?}\n"));
+    let good = store(&format!(
+        "ca_file = {ca:?}\nclient_certificate_file = {client_pem:?}\n"
+    ));
     stores_all(&server, &good, "tls");
     let check = good.json("check");
     assert_eq!(check["ok"], true, "{check:#}");
@@ -99,22 +122,38 @@ fn indexes_are_made_on_an_empty_collection_only() {
     let made = indexes("indexed");
     assert!(made.len() > 1, "{made:?}");
     let expires = |index: &Document| {
-        index.get_document("key").is_ok_and(|key| key.contains_key("_expire_at"))
-            && index.get("expireAfterSeconds").is_some_and(|after| after.to_string() == "0")
+        index
+            .get_document("key")
+            .is_ok_and(|key| key.contains_key("_expire_at"))
+            && index
+                .get("expireAfterSeconds")
+                .is_some_and(|after| after.to_string() == "0")
     };
     assert!(made.iter().any(expires), "{made:?}");
 
     let foreign = doc! { "_id": "1748872001.1337", "inserted_by": "the Python service" };
-    alerts(mongod::shared(), "filled").insert_one(foreign).run().unwrap();
-    Wazuh::new("filled").call(numbered(0).to_string()).assert_yes();
-    assert_eq!(indexes("filled").len(), 1, "an index build on a large collection is no hook's affair");
+    alerts(mongod::shared(), "filled")
+        .insert_one(foreign)
+        .run()
+        .unwrap();
+    Wazuh::new("filled")
+        .call(numbered(0).to_string())
+        .assert_yes();
+    assert_eq!(
+        indexes("filled").len(),
+        1,
+        "an index build on a large collection is no hook's affair"
+    );
     assert_eq!(stored("filled").len(), 2);
 }
 
 #[test]
 fn a_collection_without_indexes_is_no_reason_to_fail() {
     // A role that may insert and nothing else.
-    let server = Mongod::start_with(Setup { arguments: words("--auth"), ..Setup::default() });
+    let server = Mongod::start_with(Setup {
+        arguments: words("--auth"),
+        ..Setup::default()
+    });
     let resource = doc! { "db": "narrow", "collection": "alerts" };
     let privilege = doc! { "resource": resource, "actions": ["insert"] };
     let admin = doc! { "role": "root", "db": "admin" };
@@ -124,12 +163,21 @@ fn a_collection_without_indexes_is_no_reason_to_fail() {
     let run = |command: Document| root.database("admin").run_command(command).run().unwrap();
     run(doc! { "createRole": "inserter", "privileges": [privilege], "roles": [] });
     run(doc! { "createUser": "wazuh", "pwd": "pw", "roles": ["inserter"] });
-    let uri = format!("mongodb://wazuh:pw@127.0.0.1:{}/?authSource=admin", server.port);
+    let uri = format!(
+        "mongodb://wazuh:pw@127.0.0.1:{}/?authSource=admin",
+        server.port
+    );
     let wazuh = Wazuh::with_uri(&uri, "narrow");
     wazuh.call(numbered(0).to_string()).assert_yes();
     wazuh.call(numbered(0).to_string()).assert_yes();
     let collection = root.database("narrow").collection::<Document>("alerts");
-    assert_eq!((collection.count_documents(doc! {}).run().unwrap(), wazuh.pending()), (1, 0));
+    assert_eq!(
+        (
+            collection.count_documents(doc! {}).run().unwrap(),
+            wazuh.pending()
+        ),
+        (1, 0)
+    );
 }
 
 /// All fixtures, twice: each is there once, and nothing waits.
@@ -147,8 +195,14 @@ fn indexes(database: &str) -> Vec<Document> {
         .run_command(doc! { "listIndexes": "alerts" })
         .run()
         .expect("indexes");
-    let batch = answer.get_document("cursor").and_then(|cursor| cursor.get_array("firstBatch"));
-    batch.expect("a batch").iter().filter_map(|one| one.as_document().cloned()).collect()
+    let batch = answer
+        .get_document("cursor")
+        .and_then(|cursor| cursor.get_array("firstBatch"));
+    batch
+        .expect("a batch")
+        .iter()
+        .filter_map(|one| one.as_document().cloned())
+        .collect()
 }
 
 fn words(arguments: &str) -> Vec<String> {
@@ -160,7 +214,12 @@ fn signed(folder: &Path, name: &str) -> String {
     if name != "ca" {
         let (ca, key) = (folder.join("ca.pem"), folder.join("ca.key"));
         let names = "subjectAltName=IP:127.0.0.1,DNS:localhost";
-        let leaf = ["-addext", names, "-addext", "basicConstraints=critical,CA:FALSE"];
+        let leaf = [
+            "-addext",
+            names,
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ];
         let signer = ["-CA", ca.to_str().unwrap(), "-CAkey", key.to_str().unwrap()];
         certificate(folder, name, &[&leaf[..], &signer[..]].concat());
     }
@@ -171,7 +230,15 @@ fn certificate(folder: &Path, name: &str, more: &[&str]) {
     let file = |ending: &str| folder.join(format!("{name}.{ending}"));
     let (subject, made) = (format!("/CN={name}"), file("pem"));
     let output = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+        ])
         .args(["-days", "2", "-subj", &subject, "-keyout"])
         .arg(file("key"))
         .arg("-out")

@@ -40,13 +40,26 @@ impl Wazuh {
     /// A home whose `[store]` section is `store`.
     pub(crate) fn with_store(store: &str) -> Self {
         let home = scratch::fresh("ossec");
-        for folder in ["integrations", "etc", "logs", "var/db", "var/run", "queue/sockets", "tmp"] {
+        for folder in [
+            "integrations",
+            "etc",
+            "logs",
+            "var/db",
+            "var/run",
+            "queue/sockets",
+            "tmp",
+        ] {
             fs::create_dir_all(home.join(folder)).expect("a folder of the home");
         }
         fs::write(home.join("logs/integrations.log"), "").expect("a log file");
         fs::hard_link(&*BINARY, home.join("integrations/custom-mongo")).expect("a hard link");
         let environment = Vec::new();
-        let wazuh = Self { home, environment, store: store.into(), files: Cell::new(0) };
+        let wazuh = Self {
+            home,
+            environment,
+            store: store.into(),
+            files: Cell::new(0),
+        };
         wazuh.settings("");
         wazuh
     }
@@ -54,7 +67,11 @@ impl Wazuh {
     /// Writes the settings: `[store]` as the home was made, then these sections. The disk reserve is
     /// off, since the disk that the tests run on is not under test.
     pub(crate) fn settings(&self, sections: &str) {
-        let spool = if sections.contains("[spool]") { "" } else { "[spool]\n" };
+        let spool = if sections.contains("[spool]") {
+            ""
+        } else {
+            "[spool]\n"
+        };
         let all = format!("[store]\n{}{spool}{sections}", self.store);
         self.raw_settings(&all.replace("[spool]\n", "[spool]\ndisk_reserve = \"0 %\"\n"));
     }
@@ -69,7 +86,9 @@ impl Wazuh {
     /// What integratord leaves in /tmp for a call.
     pub(crate) fn alert_file(&self, alert: &[u8]) -> String {
         let number = self.files.replace(self.files.get() + 1);
-        let path = self.home.join(format!("tmp/custom-mongo-1748872027--{number}.alert"));
+        let path = self
+            .home
+            .join(format!("tmp/custom-mongo-1748872027--{number}.alert"));
         fs::write(&path, alert).expect("an alert file");
         path.display().to_string()
     }
@@ -110,7 +129,9 @@ impl Wazuh {
     /// How many alerts wait in the spool for the destination that is set now.
     pub(crate) fn pending(&self) -> u64 {
         let status = self.json("spool status");
-        let all = status["destinations"].as_array().expect("a list of destinations");
+        let all = status["destinations"]
+            .as_array()
+            .expect("a list of destinations");
         let current = all.iter().find(|one| one["current"] == true);
         current.map_or(0, |one| one["pending"].as_u64().expect("a number"))
     }
@@ -137,7 +158,12 @@ impl Outcome {
     /// Exit 0 without a word: stored, or safely spooled.
     #[track_caller]
     pub(crate) fn assert_yes(&self) {
-        assert_eq!((self.status, self.output.as_str()), (0, ""), "took {:?}", self.took);
+        assert_eq!(
+            (self.status, self.output.as_str()),
+            (0, ""),
+            "took {:?}",
+            self.took
+        );
     }
 
     /// A failure: this status, and one line that is in the log as well. Gives the line.
@@ -148,7 +174,11 @@ impl Outcome {
         assert!(!line.contains('\n'), "more than one line: {line}");
         assert!(line.starts_with("custom-mongo: "), "{line}");
         let text = line.trim_start_matches("custom-mongo: ");
-        assert!(wazuh.log().contains(text), "{line} is not in integrations.log: {}", wazuh.log());
+        assert!(
+            wazuh.log().contains(text),
+            "{line} is not in integrations.log: {}",
+            wazuh.log()
+        );
         line
     }
 }
@@ -171,8 +201,13 @@ pub(crate) fn stored(database: &str) -> Vec<Document> {
 }
 
 pub(crate) fn stored_on(server: &Mongod, database: &str) -> Vec<Document> {
-    let found = alerts(server, database).find(doc! {}).run().expect("a cursor");
-    found.map(|document| document.expect("a document")).collect()
+    let found = alerts(server, database)
+        .find(doc! {})
+        .run()
+        .expect("a cursor");
+    found
+        .map(|document| document.expect("a document"))
+        .collect()
 }
 
 /// The only document of a database on the shared server.
@@ -181,6 +216,14 @@ pub(crate) fn only(database: &str) -> Document {
     let mut documents = stored(database);
     assert_eq!(documents.len(), 1, "{documents:?}");
     documents.remove(0)
+}
+
+/// The text of a field that must be one.
+#[track_caller]
+pub(crate) fn text<'a>(document: &'a Document, name: &str) -> &'a str {
+    document
+        .get_str(name)
+        .unwrap_or_else(|why| panic!("{name}: {why} in {document}"))
 }
 
 /// An alert whose `id` is `number`, to find it again.
@@ -194,7 +237,13 @@ static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
     let copy = scratch::root().join("custom-mongo");
     // By a process of its own: a descriptor open for writing here could live on in a child that is
     // just being started, and then nobody could execute the file.
-    let cp = Command::new("cp").arg(env!("CARGO_BIN_EXE_custom-mongo")).arg(&copy).status();
-    assert!(cp.is_ok_and(|status| status.success()), "a copy of the binary");
+    let cp = Command::new("cp")
+        .arg(env!("CARGO_BIN_EXE_custom-mongo"))
+        .arg(&copy)
+        .status();
+    assert!(
+        cp.is_ok_and(|status| status.success()),
+        "a copy of the binary"
+    );
     copy
 });

@@ -39,10 +39,6 @@ impl Writer {
         self.out.len()
     }
 
-    pub(crate) fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.out)
-    }
-
     /// Opens a document or array whose key, if it has one, has been written.
     pub(crate) fn open(&mut self) -> Mark {
         let mark = Mark(self.out.len());

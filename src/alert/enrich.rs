@@ -222,7 +222,11 @@ impl Enricher {
     /// # Errors
     ///
     /// Why the text is not an alert.
-    pub fn document(&mut self, raw: &[u8], receipt: &Receipt<'_>) -> Result<Document<'_>, NotAnAlert> {
+    pub fn document(
+        &mut self,
+        raw: &[u8],
+        receipt: &Receipt<'_>,
+    ) -> Result<Document<'_>, NotAnAlert> {
         let (text, marked) = trim(raw)?;
         let mut defects = Defects::default();
         if marked {
@@ -241,11 +245,16 @@ impl Enricher {
         self.out.close(begin);
         set_id(&mut self.out, &facts.id);
         let id = String::from_utf8_lossy(&facts.id).into_owned();
-        Ok(Document { id, bson: self.out.bytes() })
+        Ok(Document {
+            id,
+            bson: self.out.bytes(),
+        })
     }
 
     fn facts(&self, defects: &mut Defects) -> Facts {
-        let alert = Alert { document: self.out.bytes() };
+        let alert = Alert {
+            document: self.out.bytes(),
+        };
         let time = alert.timestamp_text();
         let timestamp = time.as_deref().and_then(time::parse);
         if timestamp.is_none() && (time.is_some() || alert.field(&["timestamp"]).is_some()) {
@@ -296,7 +305,9 @@ impl Enricher {
         }
         let name = alert.text(&["agent", "name"]);
         let names = ["*", name.as_deref().unwrap_or_default(), agent_id];
-        let sets = names.iter().filter_map(|name| self.settings.labels.get(*name));
+        let sets = names
+            .iter()
+            .filter_map(|name| self.settings.labels.get(*name));
         // Later ones are the more particular ones and win.
         let merged: BTreeMap<_, _> = sets.flatten().collect();
         let owned = |(key, value): (&String, &String)| (key.clone(), value.clone());
@@ -323,11 +334,11 @@ impl Enricher {
         }
         if !redacted.is_empty() {
             self.out.key(tag::ARRAY, b"_redacted");
-            let list = self.out.open();
+            let paths = self.out.open();
             for (index, path) in redacted.iter().enumerate() {
                 self.out.string(&index.to_string(), path);
             }
-            self.out.close(list);
+            self.out.close(paths);
         }
     }
 

@@ -25,7 +25,9 @@ pub(crate) fn of_fields(alert: Alert<'_>, site: &str) -> Option<Identity> {
         alert.field(&["cluster", "name"]),
         node,
         alert.field(&["id"]),
-        alert.field(&["timestamp"]).or_else(|| alert.field(&["@timestamp"])),
+        alert
+            .field(&["timestamp"])
+            .or_else(|| alert.field(&["@timestamp"])),
         alert.field(&["rule", "id"]),
         alert.field(&["agent", "id"]),
         alert.field(&["location"]),
@@ -86,7 +88,9 @@ impl Hash {
             tag::ARRAY => {
                 let items: Vec<_> = bson::elements(field.value).collect();
                 self.0.update(items.len().to_le_bytes());
-                items.into_iter().for_each(|item| self.content(item));
+                for item in items {
+                    self.content(item);
+                }
             }
             _ => self.part(field.value),
         }

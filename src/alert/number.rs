@@ -87,8 +87,7 @@ impl Parts {
         if !double.is_finite() || double == 0.0 {
             return None;
         }
-        let safe =
-            self.significant().len() <= SAFE_DIGITS && self.exponent.abs() <= SAFE_EXPONENT;
+        let safe = self.significant().len() <= SAFE_DIGITS && self.exponent.abs() <= SAFE_EXPONENT;
         (safe || self.says_the_same(double)).then_some(double)
     }
 
@@ -143,7 +142,10 @@ mod tests {
         assert_eq!(classify("0"), Number::Int(0));
         assert_eq!(classify("-9223372036854775808"), Number::Int(i64::MIN));
         assert_eq!(classify("9223372036854775807"), Number::Int(i64::MAX));
-        assert_eq!(classify("9007199254740993"), Number::Int(9_007_199_254_740_993));
+        assert_eq!(
+            classify("9007199254740993"),
+            Number::Int(9_007_199_254_740_993)
+        );
     }
 
     #[test]
@@ -151,7 +153,10 @@ mod tests {
         assert_eq!(classify("48.8534088"), Number::Double(48.853_408_8));
         assert_eq!(classify("0.1"), Number::Double(0.1));
         assert_eq!(classify("1.10"), Number::Double(1.1));
-        assert_eq!(classify("9.00719925474099e+15"), Number::Double(9_007_199_254_740_990.0));
+        assert_eq!(
+            classify("9.00719925474099e+15"),
+            Number::Double(9_007_199_254_740_990.0)
+        );
         assert_eq!(classify("5e-324"), Number::Double(5e-324));
         assert_eq!(classify("1.7976931348623157e308"), Number::Double(f64::MAX));
         assert!(matches!(classify("-0"), Number::Double(zero) if zero.is_sign_negative()));
@@ -165,8 +170,14 @@ mod tests {
         assert_eq!(decimal("0.1234567890123456789"), "0.1234567890123456789");
         assert_eq!(decimal("1e400"), "1E+400");
         assert_eq!(decimal("1e-400"), "1E-400");
-        assert_eq!(decimal("1e6144"), "1.000000000000000000000000000000000E+6144");
-        assert_eq!(decimal("9999999999999999999999999999999999"), "9".repeat(34));
+        assert_eq!(
+            decimal("1e6144"),
+            "1.000000000000000000000000000000000E+6144"
+        );
+        assert_eq!(
+            decimal("9999999999999999999999999999999999"),
+            "9".repeat(34)
+        );
     }
 
     #[test]

@@ -10,8 +10,16 @@ const REPLACEMENT: &str = "[redacted]";
 const MAX_NAMED: usize = 100;
 /// Wazuh's own description of an alert: patterns do not reach into it.
 const METADATA: [&[u8]; 10] = [
-    b"_id", b"id", b"timestamp", b"@timestamp", b"rule", b"agent", b"manager", b"cluster",
-    b"decoder", b"location",
+    b"_id",
+    b"id",
+    b"timestamp",
+    b"@timestamp",
+    b"rule",
+    b"agent",
+    b"manager",
+    b"cluster",
+    b"decoder",
+    b"location",
 ];
 
 /// Which secrets to take out.
@@ -62,7 +70,12 @@ impl Redactor {
     /// Copies the elements of `document` to `out` without the secrets, and returns the paths of
     /// those it took out.
     pub(crate) fn copy(&self, document: &[u8], out: &mut Writer) -> Vec<String> {
-        let mut copy = Copy { redactor: self, out, path: String::new(), redacted: Vec::new() };
+        let mut copy = Copy {
+            redactor: self,
+            out,
+            path: String::new(),
+            redacted: Vec::new(),
+        };
         for field in bson::elements(document) {
             copy.element(field, !METADATA.contains(&field.name));
         }
@@ -72,12 +85,18 @@ impl Redactor {
     fn is_secret(&self, name: &[u8]) -> bool {
         let name = String::from_utf8_lossy(name).to_lowercase();
         let last = name.rsplit('.').next().unwrap_or_default();
-        self.keys.iter().any(|key| key.matches(&name) || key.matches(last))
+        self.keys
+            .iter()
+            .any(|key| key.matches(&name) || key.matches(last))
     }
 
     /// The text without what keys and patterns find in it; None if they find nothing.
     fn clean(&self, text: &str) -> Option<String> {
-        if self.in_text.as_ref().is_some_and(|keys| keys.nested.is_match(text)) {
+        if self
+            .in_text
+            .as_ref()
+            .is_some_and(|keys| keys.nested.is_match(text))
+        {
             return Some(REPLACEMENT.to_owned());
         }
         let in_text = self.in_text.iter();
@@ -100,7 +119,10 @@ impl InText {
             return Ok(None);
         }
         let names: Vec<_> = keys.iter().map(KeyPattern::as_regex).collect();
-        let key = format!(r#"(?i)(?<key>"(?:[^"]*\.)?(?:{})"\s*:\s*)"#, names.join("|"));
+        let key = format!(
+            r#"(?i)(?<key>"(?:[^"]*\.)?(?:{})"\s*:\s*)"#,
+            names.join("|")
+        );
         let compile = |rest: &str| {
             Regex::new(&format!("{key}{rest}")).map_err(|error| format!("redact.keys: {error}"))
         };
@@ -173,13 +195,11 @@ impl Copy<'_> {
 
     fn scalar(&mut self, field: Element<'_>, with_patterns: bool) {
         let text = field.as_str().filter(|_| with_patterns);
-        match text.and_then(|text| self.redactor.clean(text)) {
-            Some(clean) => self.replace(field.name, &clean),
-            None => {
-                self.out.key(field.tag, field.name);
-                self.out.raw(field.value);
-            }
+        if let Some(clean) = text.and_then(|text| self.redactor.clean(text)) {
+            return self.replace(field.name, &clean);
         }
+        self.out.key(field.tag, field.name);
+        self.out.raw(field.value);
     }
 
     fn replace(&mut self, name: &[u8], with: &str) {

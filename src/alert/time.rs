@@ -77,7 +77,10 @@ impl Digits<'_> {
         let Some(digits) = self.0.strip_prefix(b".").or(self.0.strip_prefix(b",")) else {
             return 0;
         };
-        let count = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let count = digits
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
         let digit = |place: usize| match digits.get(place) {
             Some(byte) if place < count => i64::from(byte - b'0'),
             _ => 0,
@@ -148,17 +151,33 @@ mod tests {
 
     #[test]
     fn reads_what_wazuh_writes() {
-        assert_eq!(parse("2025-06-02T21:47:23.199+0800"), Some(1_748_872_043_199));
+        assert_eq!(
+            parse("2025-06-02T21:47:23.199+0800"),
+            Some(1_748_872_043_199)
+        );
         assert_eq!(parse("2025-06-02T13:47:23.199Z"), Some(1_748_872_043_199));
-        assert_eq!(parse("2025-06-02T09:17:23.199-04:30"), Some(1_748_872_043_199));
+        assert_eq!(
+            parse("2025-06-02T09:17:23.199-04:30"),
+            Some(1_748_872_043_199)
+        );
         assert_eq!(parse("1970-01-01T00:00:00+0000"), Some(0));
-        assert_eq!(parse("2024-02-29T23:59:60.9999999Z"), Some(1_709_251_200_999));
+        assert_eq!(
+            parse("2024-02-29T23:59:60.9999999Z"),
+            Some(1_709_251_200_999)
+        );
     }
 
     #[test]
     fn refuses_what_is_no_time() {
-        for text in ["", "today", "2025-02-29T00:00:00Z", "2025-13-01T00:00:00Z",
-            "2025-06-02T24:00:00Z", "2025-06-02T21:47:23.199", "2025-06-02T21:47:23+08000"] {
+        for text in [
+            "",
+            "today",
+            "2025-02-29T00:00:00Z",
+            "2025-13-01T00:00:00Z",
+            "2025-06-02T24:00:00Z",
+            "2025-06-02T21:47:23.199",
+            "2025-06-02T21:47:23+08000",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -38,11 +38,19 @@ struct Findings(Vec<Finding>);
 
 impl Findings {
     fn good(&mut self, name: &'static str, detail: impl Into<String>) {
-        self.0.push(Finding { name, detail: detail.into(), fix: None });
+        self.0.push(Finding {
+            name,
+            detail: detail.into(),
+            fix: None,
+        });
     }
 
     fn bad(&mut self, name: &'static str, detail: impl Into<String>, fix: impl Into<String>) {
-        self.0.push(Finding { name, detail: detail.into(), fix: Some(fix.into()) });
+        self.0.push(Finding {
+            name,
+            detail: detail.into(),
+            fix: Some(fix.into()),
+        });
     }
 }
 
@@ -73,8 +81,15 @@ fn check_settings(findings: &mut Findings, loaded: &Loaded) {
     check_mode(findings, loaded);
     let store = &loaded.settings.store;
     match store.destination() {
-        Ok(_) => findings.good("store.uri", format!("{}, database {}", store.servers(), store.database)),
-        Err(error) => findings.bad("store.uri", error.to_string(), "see [store] in the sample settings"),
+        Ok(_) => findings.good(
+            "store.uri",
+            format!("{}, database {}", store.servers(), store.database),
+        ),
+        Err(error) => findings.bad(
+            "store.uri",
+            error.to_string(),
+            "see [store] in the sample settings",
+        ),
     }
 }
 
@@ -91,7 +106,11 @@ fn check_mode(findings: &mut Findings, loaded: &Loaded) {
     let place = file.display();
     if secret && mode & 0o007 != 0 {
         let fix = format!("chown root:wazuh {place} && chmod 640 {place}");
-        findings.bad("settings mode", format!("{mode:04o}: everyone can read the password in it"), fix);
+        findings.bad(
+            "settings mode",
+            format!("{mode:04o}: everyone can read the password in it"),
+            fix,
+        );
     } else {
         findings.good("settings mode", format!("{mode:04o}"));
     }
@@ -106,7 +125,10 @@ fn check_mongodb(findings: &mut Findings, settings: &Settings) {
         Err(error) => findings.bad(
             "mongodb",
             error.to_string(),
-            format!("is mongod running at {}, and may this host reach it?", settings.store.servers()),
+            format!(
+                "is mongod running at {}, and may this host reach it?",
+                settings.store.servers()
+            ),
         ),
     }
 }
@@ -117,31 +139,58 @@ fn check_report(findings: &mut Findings, report: &Report) {
         |name| format!("replica set {name}"),
     );
     let millis = report.connected_in.as_millis();
-    findings.good("mongodb", format!("{} ({kind}), connected in {millis} ms", report.version));
-    let major = report.version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    findings.good(
+        "mongodb",
+        format!("{} ({kind}), connected in {millis} ms", report.version),
+    );
+    let major = report
+        .version
+        .split('.')
+        .next()
+        .and_then(|major| major.parse::<u32>().ok());
     if major.is_some_and(|major| major < 5) {
-        findings.bad("mongodb version", report.version.clone(), "MongoDB 5.0 or newer is needed");
+        findings.bad(
+            "mongodb version",
+            report.version.clone(),
+            "MongoDB 5.0 or newer is needed",
+        );
     }
     match &report.round_trip {
         Ok(took) => findings.good(
             "write concern",
-            format!("write, read and delete with majority and journal in {} ms", took.as_millis()),
+            format!(
+                "write, read and delete with majority and journal in {} ms",
+                took.as_millis()
+            ),
         ),
-        Err(why) => findings.bad("write concern", why.clone(), "see integrations/mongodb-role.js for the role that is needed"),
+        Err(why) => findings.bad(
+            "write concern",
+            why.clone(),
+            "see integrations/mongodb-role.js for the role that is needed",
+        ),
     }
     check_indexes(findings, report);
     if report.clock_skew_ms.abs() > SKEW_MS {
-        let skew = format!("this host's clock is {} ms off the server's", report.clock_skew_ms);
+        let skew = format!(
+            "this host's clock is {} ms off the server's",
+            report.clock_skew_ms
+        );
         findings.bad("clock", skew, "let both use the same NTP servers");
     } else {
-        findings.good("clock", format!("{} ms off the server's", report.clock_skew_ms));
+        findings.good(
+            "clock",
+            format!("{} ms off the server's", report.clock_skew_ms),
+        );
     }
 }
 
 fn check_indexes(findings: &mut Findings, report: &Report) {
     let missing = report.missing_indexes.join(", ");
     if report.missing_indexes.is_empty() {
-        findings.good("indexes", format!("all there, about {} alerts", report.alerts));
+        findings.good(
+            "indexes",
+            format!("all there, about {} alerts", report.alerts),
+        );
     } else if report.alerts == 0 {
         findings.good("indexes", "created with the first alert");
     } else {
@@ -155,7 +204,11 @@ fn check_indexes(findings: &mut Findings, report: &Report) {
 
 fn check_spool(findings: &mut Findings, settings: &Settings, home: &Home) {
     if let Err(error) = home.enter() {
-        return findings.bad("state folder", error.to_string(), "run the commands it names as root");
+        return findings.bad(
+            "state folder",
+            error.to_string(),
+            "run the commands it names as root",
+        );
     }
     findings.good("state folder", home.state().display().to_string());
     let Ok(destination) = settings.store.destination() else {
@@ -177,7 +230,11 @@ fn check_spool(findings: &mut Findings, settings: &Settings, home: &Home) {
     let breaker = Breaker::of(spool.folder());
     if breaker.is_open() {
         let reason = breaker.reason().unwrap_or_default();
-        findings.bad("breaker", format!("open: {reason}"), "it closes by itself when MongoDB is back");
+        findings.bad(
+            "breaker",
+            format!("open: {reason}"),
+            "it closes by itself when MongoDB is back",
+        );
     } else {
         findings.good("breaker", "closed");
     }

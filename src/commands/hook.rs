@@ -21,7 +21,7 @@ use crate::spool::Spool;
 /// The largest `<options>` file that is read.
 const MAX_OPTIONS: u64 = 1 << 20;
 
-/// The arguments that matter, wherever a space in api_key or hook_url has moved them.
+/// The arguments that matter, wherever a space in `api_key` or `hook_url` has moved them.
 #[derive(Debug, Default)]
 pub struct Call {
     file: OsString,
@@ -37,9 +37,12 @@ impl Call {
     pub fn from_arguments(arguments: &[OsString]) -> Self {
         let rest = arguments.get(1..).unwrap_or_default();
         let texts = || rest.iter().filter_map(|argument| argument.to_str());
-        let is_uri = |text: &&str| text.starts_with("mongodb://") || text.starts_with("mongodb+srv://");
+        let is_uri =
+            |text: &&str| text.starts_with("mongodb://") || text.starts_with("mongodb+srv://");
         let late = rest.iter().skip(4).filter_map(|argument| argument.to_str());
-        let seconds = late.filter_map(|text| text.parse().ok()).find(|seconds| *seconds > 0);
+        let seconds = late
+            .filter_map(|text| text.parse().ok())
+            .find(|seconds| *seconds > 0);
         let is_options = |argument: &&OsString| argument.as_bytes().ends_with(b".options");
         Self {
             file: arguments.first().cloned().unwrap_or_default(),
@@ -65,7 +68,8 @@ pub fn run(call: &Call, config: Option<&Path>, started: Instant) -> u8 {
     // A panic would print several lines, and the last of them would go to ossec.log.
     std::panic::set_hook(Box::new(|_| {}));
     let work = || deliver(call, config, &home, received_at, started);
-    let done = std::panic::catch_unwind(work).unwrap_or_else(|_| Err(keep_after_panic(call, &home, received_at)));
+    let done = std::panic::catch_unwind(work)
+        .unwrap_or_else(|_| Err(keep_after_panic(call, &home, received_at)));
     match done {
         Ok(outcome) => {
             note(call, &home, received_at, started, &outcome);
@@ -73,7 +77,11 @@ pub fn run(call: &Call, config: Option<&Path>, started: Instant) -> u8 {
         }
         Err(failure) => {
             output::error_line(&format!("custom-mongo: {}", failure.line));
-            log_line(&home, received_at, &format!("custom-mongo: ERROR: {}", failure.line));
+            log_line(
+                &home,
+                received_at,
+                &format!("custom-mongo: ERROR: {}", failure.line),
+            );
             failure.status
         }
     }
@@ -88,7 +96,11 @@ fn deliver(
 ) -> Result<Outcome, Failure> {
     let raw = read_alert(&call.file)?;
     let options = read_options(call);
-    let receipt = Receipt { received_at, source: Source::Hook, options: &options };
+    let receipt = Receipt {
+        received_at,
+        source: Source::Hook,
+        options: &options,
+    };
     home.enter().map_err(|error| failed(error.to_string()))?;
     let mut loaded = match config::load(config, home) {
         Ok(loaded) => loaded,
@@ -118,8 +130,14 @@ fn deliver_to(
         Ok(enricher) => enricher,
         Err(fault) => return Err(keep_unassigned(home, raw, receipt, &fault.to_string())),
     };
-    let mut delivery =
-        Delivery::new(&settings.delivery, &settings.store, &spool, enricher, started, timeout);
+    let mut delivery = Delivery::new(
+        &settings.delivery,
+        &settings.store,
+        &spool,
+        enricher,
+        started,
+        timeout,
+    );
     delivery.deliver(raw, receipt).map_err(|error| Failure {
         status: match error {
             Error::NotAnAlert { .. } => status::NO_ALERT,
@@ -131,10 +149,14 @@ fn deliver_to(
 }
 
 fn read_alert(file: &OsString) -> Result<Vec<u8>, Failure> {
-    let not_there = |line: String| Failure { status: status::NO_FILE, line };
+    let not_there = |line: String| Failure {
+        status: status::NO_FILE,
+        line,
+    };
     if file.is_empty() {
         return Err(not_there(
-            "wazuh-integratord could not write the alert file; is /tmp full or read-only?".to_owned(),
+            "wazuh-integratord could not write the alert file; is /tmp full or read-only?"
+                .to_owned(),
         ));
     }
     let name = Path::new(file).display();
@@ -154,8 +176,14 @@ fn read_alert(file: &OsString) -> Result<Vec<u8>, Failure> {
         Err(error) => return Err(failed(format!("cannot read {name}: {error}"))),
     };
     if raw.len() > alert::MAX_BYTES {
-        let line = format!("{name} has more than {} bytes, which no alert has", alert::MAX_BYTES);
-        return Err(Failure { status: status::NO_ALERT, line });
+        let line = format!(
+            "{name} has more than {} bytes, which no alert has",
+            alert::MAX_BYTES
+        );
+        return Err(Failure {
+            status: status::NO_ALERT,
+            line,
+        });
     }
     Ok(raw)
 }
@@ -179,30 +207,48 @@ fn keep_unassigned(home: &Home, raw: &[u8], receipt: &Receipt<'_>, why: &str) ->
     if let Err(fault) = alert::validate(raw) {
         let dead = delivery::bury(&spool, raw, receipt, &fault.to_string());
         let line = Error::NotAnAlert { why: fault, dead }.to_string();
-        return Failure { status: status::NO_ALERT, line };
+        return Failure {
+            status: status::NO_ALERT,
+            line,
+        };
     }
     let line = match spool.put(&delivery::entry(raw, receipt)) {
-        Ok(_) => format!("{why}; the alert is in the spool, run custom-mongo spool drain afterwards"),
+        Ok(_) => {
+            format!("{why}; the alert is in the spool, run custom-mongo spool drain afterwards")
+        }
         Err(error) => return failed(format!("{why}; and the alert is lost to MongoDB: {error}")),
     };
-    Failure { status: status::CONFIG, line }
+    Failure {
+        status: status::CONFIG,
+        line,
+    }
 }
 
 /// A fault of ours: the alert is kept where a person will look at it.
 fn keep_after_panic(call: &Call, home: &Home, received_at: i64) -> Failure {
     let raw = read_alert(&call.file).unwrap_or_default();
-    let receipt = Receipt { received_at, source: Source::Hook, options: &[] };
+    let receipt = Receipt {
+        received_at,
+        source: Source::Hook,
+        options: &[],
+    };
     let spool = Spool::new(home.state(), UNASSIGNED, &crate::spool::Settings::default());
     let reason = "internal error in custom-mongo; please report it";
     let kept = delivery::bury(&spool, &raw, &receipt, reason);
-    failed(format!("{reason}{}", match kept {
-        delivery::Kept::As(id) => format!("; the alert is dead letter {id}"),
-        _ => String::new(),
-    }))
+    failed(format!(
+        "{reason}{}",
+        match kept {
+            delivery::Kept::As(id) => format!("; the alert is dead letter {id}"),
+            _ => String::new(),
+        }
+    ))
 }
 
 fn failed(line: String) -> Failure {
-    Failure { status: status::FAILED, line }
+    Failure {
+        status: status::FAILED,
+        line,
+    }
 }
 
 /// What an administrator may want to find later; nothing of it is printed.
@@ -213,10 +259,14 @@ fn note(call: &Call, home: &Home, received_at: i64, started: Instant, outcome: &
             format!("custom-mongo: WARNING: {why}; alerts go into the spool until MongoDB is back")
         }
         Outcome::Spooled(None) if call.debug => format!("custom-mongo: spooled in {took} ms"),
-        Outcome::Stored { already_there: false } if call.debug => {
+        Outcome::Stored {
+            already_there: false,
+        } if call.debug => {
             format!("custom-mongo: stored in {took} ms")
         }
-        Outcome::Stored { already_there: true } if call.debug => {
+        Outcome::Stored {
+            already_there: true,
+        } if call.debug => {
             format!("custom-mongo: was there already, {took} ms")
         }
         _ => return,
@@ -230,7 +280,11 @@ fn log_line(home: &Home, at: i64, text: &str) {
         return;
     };
     let line = format!("{} {text}\n", time::log_stamp(at));
-    let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path);
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o640)
+        .open(path);
     if let Err(error) = file.and_then(|mut file| file.write_all(line.as_bytes())) {
         log::warn!("cannot write logs/integrations.log: {error}");
     }
@@ -247,7 +301,16 @@ mod tests {
 
     #[test]
     fn the_call_of_4_14() {
-        let call = call(&["/tmp/a.alert", "", "mongodb://h/", "", "/tmp/a.options", "10", "3", "> /dev/null 2>&1"]);
+        let call = call(&[
+            "/tmp/a.alert",
+            "",
+            "mongodb://h/",
+            "",
+            "/tmp/a.options",
+            "10",
+            "3",
+            "> /dev/null 2>&1",
+        ]);
         assert_eq!(call.file, "/tmp/a.alert");
         assert_eq!(call.uri, Some(Secret::new("mongodb://h/")));
         assert_eq!(call.options, Some("/tmp/a.options".into()));
@@ -259,7 +322,16 @@ mod tests {
     fn the_call_of_4_4_and_one_with_a_key_of_two_words() {
         let old = call(&["/tmp/a.alert", "key", "", " > /dev/null 2>&1"]);
         assert!(old.uri.is_none() && old.options.is_none() && old.timeout.is_none());
-        let shifted = call(&["/tmp/a.alert", "two", "words", "mongodb://h/", "debug", "/tmp/a.options", "1", "3"]);
+        let shifted = call(&[
+            "/tmp/a.alert",
+            "two",
+            "words",
+            "mongodb://h/",
+            "debug",
+            "/tmp/a.options",
+            "1",
+            "3",
+        ]);
         assert_eq!(shifted.timeout, Some(Duration::from_secs(1)));
         assert!(shifted.debug && shifted.uri.is_some() && shifted.options.is_some());
     }

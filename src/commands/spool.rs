@@ -1,6 +1,5 @@
 //! `spool status|list|drain|dead`: what waits on disk, and what to do with it.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Format, UNASSIGNED, now, output, status};
 use crate::alert::enrich::{Receipt, Source};
 use crate::alert::time::rfc3339;
-use crate::config::{self, Settings};
+use crate::config::Settings;
 use crate::delivery::{self, Breaker, Drained};
 use crate::home::Home;
 use crate::spool::{DeadSummary, Spool, destinations};
@@ -50,7 +49,12 @@ impl<'a> Spools<'a> {
     pub fn open(settings: &'a Settings, home: &'a Home, format: Format) -> Result<Self> {
         home.enter()?;
         let current = settings.store.destination().ok();
-        Ok(Self { settings, home, current, format })
+        Ok(Self {
+            settings,
+            home,
+            current,
+            format,
+        })
     }
 
     fn spool(&self, destination: &str) -> Spool {
@@ -160,7 +164,11 @@ impl<'a> Spools<'a> {
         let left = self.left()?;
         self.print_drained(&total, left);
         match stopped {
-            None => Ok(if left == 0 { status::DONE } else { status::FAILED }),
+            None => Ok(if left == 0 {
+                status::DONE
+            } else {
+                status::FAILED
+            }),
             Some(error) => bail!("{error}; {left} alerts stay in the spool"),
         }
     }
@@ -194,8 +202,10 @@ impl<'a> Spools<'a> {
         match what {
             Dead::List => self.dead_list(),
             Dead::Show(id) => self.dead_show(id),
-            Dead::Retry(id) => self.for_each_dead(id, "put into the spool", |spool, dead| self.retry(spool, dead)),
-            Dead::Drop(id) => self.for_each_dead(id, "dropped", |spool, dead| Ok(spool.dead_drop(&dead.id)?)),
+            Dead::Retry(id) => self.for_each_dead(id, "put into the spool", Self::retry),
+            Dead::Drop(id) => {
+                self.for_each_dead(id, "dropped", |spool, dead| Ok(spool.dead_drop(&dead.id)?))
+            }
         }
     }
 
@@ -226,13 +236,19 @@ impl<'a> Spools<'a> {
     }
 
     fn dead_show(&self, id: &str) -> Result<u8> {
-        for (spool, dead) in self.letters()?.into_iter().filter(|(_, dead)| dead.id == id) {
-            let letter = spool.dead_show(&dead.id)?;
-            output::error_line(&format!("{}: {}", rfc3339(dead.received_at_ms), dead.reason));
-            output::bytes(&letter.raw);
-            return Ok(status::DONE);
-        }
-        bail!("there is no dead letter {id}; see custom-mongo spool dead list")
+        let letters = self.letters()?;
+        let Some((spool, dead)) = letters.iter().find(|(_, dead)| dead.id == id) else {
+            bail!("there is no dead letter {id}; see custom-mongo spool dead list");
+        };
+
+        let letter = spool.dead_show(&dead.id)?;
+        output::error_line(&format!(
+            "{}: {}",
+            rfc3339(dead.received_at_ms),
+            dead.reason
+        ));
+        output::bytes(&letter.raw);
+        Ok(status::DONE)
     }
 
     fn for_each_dead(
@@ -242,7 +258,9 @@ impl<'a> Spools<'a> {
         act: impl Fn(&Spool, &DeadSummary) -> Result<()>,
     ) -> Result<u8> {
         let letters = self.letters()?;
-        let chosen = letters.iter().filter(|(_, dead)| id == "all" || dead.id == id);
+        let chosen = letters
+            .iter()
+            .filter(|(_, dead)| id == "all" || dead.id == id);
         let mut count = 0;
         for (spool, dead) in chosen {
             act(spool, dead).with_context(|| format!("dead letter {}", dead.id))?;
@@ -259,7 +277,7 @@ impl<'a> Spools<'a> {
     }
 
     /// Spool first, then delete: a crash in between leaves it in both places, never in none.
-    fn retry(&self, spool: &Spool, dead: &DeadSummary) -> Result<()> {
+    fn retry(spool: &Spool, dead: &DeadSummary) -> Result<()> {
         let letter = spool.dead_show(&dead.id)?;
         let receipt = Receipt {
             received_at: letter.received_at_ms,
@@ -294,21 +312,28 @@ fn print_status(row: &Value) {
         Some(Value::Null) | None => "-".to_owned(),
         Some(other) => other.to_string(),
     };
-    let current = if text("current") == "true" { " (this MongoDB)" } else { "" };
+    let current = if text("current") == "true" {
+        " (this MongoDB)"
+    } else {
+        ""
+    };
     output::line(&format!("{}{current}", text("destination")));
-    output::line(&format!("  waiting       {} alerts, oldest {}", text("pending"), text("oldest")));
-    output::line(&format!("  on disk       {} of {} bytes", text("bytes"), text("max_size")));
+    output::line(&format!(
+        "  waiting       {} alerts, oldest {}",
+        text("pending"),
+        text("oldest")
+    ));
+    output::line(&format!(
+        "  on disk       {} of {} bytes",
+        text("bytes"),
+        text("max_size")
+    ));
     output::line(&format!("  dead letters  {}", text("dead")));
-    output::line(&format!("  breaker       {} {}", text("breaker"), text("reason").trim_matches('-')));
-}
-
-/// Loads the settings for a command about the spool; the spool can be looked at without any.
-///
-/// # Errors
-///
-/// What is wrong with the settings.
-pub fn settings(config: Option<&Path>, home: &Home) -> Result<Settings> {
-    Ok(config::load(config, home)?.settings)
+    output::line(&format!(
+        "  breaker       {} {}",
+        text("breaker"),
+        text("reason").trim_matches('-')
+    ));
 }
 
 /// The age of something, for people.

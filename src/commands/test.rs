@@ -44,7 +44,13 @@ pub enum Run {
 /// # Errors
 ///
 /// What cannot be read.
-pub fn run(input: &Input, run: Run, settings: &Settings, home: &Home, format: Format) -> Result<u8> {
+pub fn run(
+    input: &Input,
+    run: Run,
+    settings: &Settings,
+    home: &Home,
+    format: Format,
+) -> Result<u8> {
     let text = match read(input) {
         Ok(text) => text,
         Err(error) => {
@@ -55,7 +61,11 @@ pub fn run(input: &Input, run: Run, settings: &Settings, home: &Home, format: Fo
     if run == Run::Deliver {
         home.enter()?;
     }
-    let source = if *input == Input::Sample { Source::Sample } else { Source::Test };
+    let source = if *input == Input::Sample {
+        Source::Sample
+    } else {
+        Source::Test
+    };
     let mut worst = status::DONE;
     for raw in split(&text) {
         let status = match run {
@@ -71,10 +81,13 @@ fn read(input: &Input) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     match input {
         Input::Sample => return Ok(sample(now()).into_bytes()),
-        Input::Stdin => std::io::stdin().read_to_end(&mut text).context("cannot read stdin")?,
+        Input::Stdin => std::io::stdin()
+            .read_to_end(&mut text)
+            .context("cannot read stdin")?,
         Input::File(path) => {
             let path = Path::new(path);
-            text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            text =
+                std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
             text.len()
         }
     };
@@ -86,15 +99,25 @@ fn split(text: &[u8]) -> Vec<&[u8]> {
     if !matches!(alert::validate(text), Err(alert::NotAnAlert::Syntax(_))) {
         return vec![text];
     }
-    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    let lines = text
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.trim_ascii().is_empty());
     let lines: Vec<&[u8]> = lines.collect();
     let first = lines.first().copied().unwrap_or_default();
-    if lines.len() > 1 && alert::validate(first).is_ok() { lines } else { vec![text] }
+    if lines.len() > 1 && alert::validate(first).is_ok() {
+        lines
+    } else {
+        vec![text]
+    }
 }
 
 fn dry(raw: &[u8], source: Source, settings: &Settings) -> Result<u8> {
     let mut enricher = settings.enricher()?;
-    let receipt = Receipt { received_at: now(), source, options: &[] };
+    let receipt = Receipt {
+        received_at: now(),
+        source,
+        options: &[],
+    };
     match enricher.document(raw, &receipt) {
         Ok(document) => {
             let text = store::to_json(document.bson)?;
@@ -126,7 +149,10 @@ impl Story {
 
     fn end(self) {
         if self.format == Format::Json {
-            let steps = self.steps.into_iter().map(|(step, text)| (step.to_owned(), json!(text)));
+            let steps = self
+                .steps
+                .into_iter()
+                .map(|(step, text)| (step.to_owned(), json!(text)));
             output::json(&Value::Object(steps.collect()));
         }
     }
@@ -139,15 +165,29 @@ fn deliver(
     home: &Home,
     format: Format,
 ) -> Result<u8> {
-    let mut story = Story { format, ..Story::default() };
+    let mut story = Story {
+        format,
+        ..Story::default()
+    };
     story.tell("read", format!("{} bytes", raw.len()));
-    let receipt = Receipt { received_at: now(), source, options: &[] };
+    let receipt = Receipt {
+        received_at: now(),
+        source,
+        options: &[],
+    };
     let mut enricher = settings.enricher()?;
     let began = Instant::now();
     let id = match enricher.document(raw, &receipt) {
         Ok(document) => {
             let took = began.elapsed().as_micros();
-            story.tell("enriched", format!("_id {}, {} bytes of BSON, {took} µs", document.id, document.bson.len()));
+            story.tell(
+                "enriched",
+                format!(
+                    "_id {}, {} bytes of BSON, {took} µs",
+                    document.id,
+                    document.bson.len()
+                ),
+            );
             Some(document.id)
         }
         Err(_) => None,
@@ -155,8 +195,14 @@ fn deliver(
     let destination = settings.store.destination()?;
     let spool = Spool::new(home.state(), &destination, &settings.spool);
     let began = Instant::now();
-    let mut delivery =
-        Delivery::new(&settings.delivery, &settings.store, &spool, enricher, began, None);
+    let mut delivery = Delivery::new(
+        &settings.delivery,
+        &settings.store,
+        &spool,
+        enricher,
+        began,
+        None,
+    );
     let outcome = delivery.deliver(raw, &receipt);
     let status = tell_outcome(&mut story, &outcome, began.elapsed());
     if let (Ok(Outcome::Stored { .. }), Some(id)) = (&outcome, id) {
@@ -169,14 +215,21 @@ fn deliver(
 fn tell_outcome(story: &mut Story, outcome: &Result<Outcome, Error>, took: Duration) -> u8 {
     let took = format!("{:.1} ms", took.as_secs_f64() * 1000.0);
     match outcome {
-        Ok(Outcome::Stored { already_there: false }) => story.tell("stored", format!("in MongoDB, {took}")),
-        Ok(Outcome::Stored { already_there: true }) => {
+        Ok(Outcome::Stored {
+            already_there: false,
+        }) => story.tell("stored", format!("in MongoDB, {took}")),
+        Ok(Outcome::Stored {
+            already_there: true,
+        }) => {
             story.tell("stored", format!("was in MongoDB already, {took}"));
         }
         Ok(Outcome::Spooled(Some(why))) => {
             story.tell("spooled", format!("on disk, {took}, because {why}"));
         }
-        Ok(Outcome::Spooled(None)) => story.tell("spooled", format!("on disk, {took}; see custom-mongo spool status")),
+        Ok(Outcome::Spooled(None)) => story.tell(
+            "spooled",
+            format!("on disk, {took}; see custom-mongo spool status"),
+        ),
         Err(error) => {
             story.tell("failed", error.to_string());
             return match error {
@@ -202,7 +255,10 @@ fn read_back(story: &mut Story, settings: &Settings, id: &str) {
             story.tell("read back", format!("{took} µs"));
             story.tell("document", document);
         }
-        Ok(None) => story.tell("read back", "it is not there; has a TTL index removed it?".to_owned()),
+        Ok(None) => story.tell(
+            "read back",
+            "it is not there; has a TTL index removed it?".to_owned(),
+        ),
         Err(error) => story.tell("read back", format!("failed: {error}")),
     }
 }

@@ -13,15 +13,16 @@ const PREFIX: &str = "CUSTOM_MONGO_";
 /// Variables with our prefix that are not settings of a room.
 const OTHERS: [&str; 2] = ["CUSTOM_MONGO_CONFIG", "CUSTOM_MONGO_STATE_DIR"];
 /// The Python service's names. Others of its names (`WAZUH_API_URL`, …) are not for these rooms.
-const PLAIN: [(&str, &str, &str); 2] =
-    [("MONGO_URI", "store", "uri"), ("MONGO_DB", "store", "database")];
+const PLAIN: [(&str, &str, &str); 2] = [
+    ("MONGO_URI", "store", "uri"),
+    ("MONGO_DB", "store", "database"),
+];
 
 /// Lays the variables over the settings.
 pub(super) fn apply(table: &mut Table, env_file: Option<&Path>) -> Result<(), Fault> {
     let mut variables = env_file.map_or(Ok(BTreeMap::new()), read)?;
-    let texts = std::env::vars_os().filter_map(|(name, value)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    });
+    let texts = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     variables.extend(texts.filter(|(name, _)| is_ours(name)));
     for (plain, section, key) in PLAIN {
         if let Some(value) = variables.get(plain).filter(|value| !value.is_empty()) {
@@ -52,7 +53,9 @@ fn apply_one(table: &mut Table, name: &str, setting: &str, value: &str) -> Resul
     }
     let known = OTHERS.into_iter().chain(["CUSTOM_MONGO_SITE"]);
     let hint = suggestion::unknown(name, known);
-    Err(Fault(format!("environment: {hint} (a setting is {PREFIX}<SECTION>__<KEY>)")))
+    Err(Fault(format!(
+        "environment: {hint} (a setting is {PREFIX}<SECTION>__<KEY>)"
+    )))
 }
 
 /// Sets `section.key`, where a key may itself have parts (`enrich`, `retention__low`).
@@ -62,9 +65,13 @@ fn set(table: &mut Table, section: &str, key: &str, value: &str) -> Result<(), F
     path.extend(key.split("__"));
     let last = path.pop().unwrap_or_default();
     for step in path {
-        let next = inner.entry(step).or_insert_with(|| Value::Table(Table::new()));
+        let next = inner
+            .entry(step)
+            .or_insert_with(|| Value::Table(Table::new()));
         inner = next.as_table_mut().ok_or_else(|| {
-            Fault(format!("environment: {section}.{key}: `{step}` is not a section"))
+            Fault(format!(
+                "environment: {section}.{key}: `{step}` is not a section"
+            ))
         })?;
     }
     // A source of the same secret in the file would count before this one.
@@ -77,16 +84,26 @@ fn set(table: &mut Table, section: &str, key: &str, value: &str) -> Result<(), F
 
 fn stem(key: &str) -> &str {
     let stem = key.strip_suffix("_file").or(key.strip_suffix("_command"));
-    stem.filter(|stem| matches!(*stem, "uri" | "password")).unwrap_or(key)
+    stem.filter(|stem| matches!(*stem, "uri" | "password"))
+        .unwrap_or(key)
 }
 
 fn read(path: &Path) -> Result<BTreeMap<String, String>, Fault> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        Err(error) => return Err(Fault(format!("{}: cannot be read: {error}", path.display()))),
+        Err(error) => {
+            return Err(Fault(format!(
+                "{}: cannot be read: {error}",
+                path.display()
+            )));
+        }
     };
-    Ok(text.lines().filter_map(parse_line).filter(|(name, _)| is_ours(name)).collect())
+    Ok(text
+        .lines()
+        .filter_map(parse_line)
+        .filter(|(name, _)| is_ours(name))
+        .collect())
 }
 
 /// `NAME=value`, `export NAME="value"`; values are taken literally, since passwords hold `$`.
@@ -96,7 +113,10 @@ fn parse_line(line: &str) -> Option<(String, String)> {
     let (name, value) = line.split_once('=').filter(|_| !line.starts_with('#'))?;
     let value = value.trim();
     let quoted = ['"', '\''].iter().find_map(|quote| {
-        value.strip_prefix(*quote)?.split_once(*quote).map(|(inside, _)| inside)
+        value
+            .strip_prefix(*quote)?
+            .split_once(*quote)
+            .map(|(inside, _)| inside)
     });
     let plain = value.split(" #").next().unwrap_or_default().trim_end();
     Some((name.trim().to_owned(), quoted.unwrap_or(plain).to_owned()))
@@ -109,7 +129,10 @@ mod tests {
     #[test]
     fn a_line_is_a_name_and_a_literal_value() {
         let line = |text| parse_line(text).map(|(name, value)| format!("{name}|{value}"));
-        assert_eq!(line("MONGO_URI=mongodb://a:p$x@h # db"), Some("MONGO_URI|mongodb://a:p$x@h".into()));
+        assert_eq!(
+            line("MONGO_URI=mongodb://a:p$x@h # db"),
+            Some("MONGO_URI|mongodb://a:p$x@h".into())
+        );
         assert_eq!(line("export A=\"b # c\" # d"), Some("A|b # c".into()));
         assert_eq!(line("# A=b"), None);
         assert_eq!(line(""), None);

@@ -17,7 +17,9 @@ pub struct Breaker {
 impl Breaker {
     /// The breaker in this folder.
     pub fn of(folder: &Path) -> Self {
-        Self { path: folder.join("breaker") }
+        Self {
+            path: folder.join("breaker"),
+        }
     }
 
     /// Whether calls are to spool at once.
@@ -27,7 +29,9 @@ impl Breaker {
 
     /// Why, and since when, for people.
     pub fn reason(&self) -> Option<String> {
-        std::fs::read_to_string(&self.path).ok().map(|text| text.trim().to_owned())
+        std::fs::read_to_string(&self.path)
+            .ok()
+            .map(|text| text.trim().to_owned())
     }
 
     /// Opens it: MongoDB has just failed. A breaker that cannot be written costs the next call
@@ -36,7 +40,12 @@ impl Breaker {
         if let Some(folder) = self.path.parent() {
             std::fs::create_dir_all(folder).ok();
         }
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.path);
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&self.path);
         if let Err(error) = file.and_then(|mut file| writeln!(file, "{why}")) {
             log::warn!("cannot write {}: {error}", self.path.display());
         }
@@ -82,12 +91,21 @@ mod tests {
         breaker.open("connection refused");
         assert!(breaker.is_open());
         assert_eq!(breaker.reason().as_deref(), Some("connection refused"));
-        assert!(!breaker.claim_probe(Duration::from_secs(10)), "it has just been tried");
+        assert!(
+            !breaker.claim_probe(Duration::from_secs(10)),
+            "it has just been tried"
+        );
         assert!(breaker.claim_probe(Duration::ZERO));
         let old = SystemTime::now() - Duration::from_secs(11);
-        File::open(folder.path().join("breaker")).unwrap().set_modified(old).unwrap();
+        File::open(folder.path().join("breaker"))
+            .unwrap()
+            .set_modified(old)
+            .unwrap();
         assert!(breaker.claim_probe(Duration::from_secs(10)));
-        assert!(!breaker.claim_probe(Duration::from_secs(10)), "the first one has claimed it");
+        assert!(
+            !breaker.claim_probe(Duration::from_secs(10)),
+            "the first one has claimed it"
+        );
         breaker.close();
         assert!(!breaker.is_open());
     }

@@ -20,12 +20,22 @@ impl Limits {
     /// Small batches, until `end`: for a call that holds up Wazuh.
     pub fn brief(end: Instant) -> Self {
         let per_batch = end.saturating_duration_since(Instant::now());
-        Self { records: 200, bytes: 1 << 20, end: Some(end), per_batch }
+        Self {
+            records: 200,
+            bytes: 1 << 20,
+            end: Some(end),
+            per_batch,
+        }
     }
 
     /// Large batches, until the spool is empty.
     pub fn unhurried() -> Self {
-        Self { records: 1000, bytes: 12 << 20, end: None, per_batch: Duration::from_secs(30) }
+        Self {
+            records: 1000,
+            bytes: 12 << 20,
+            end: None,
+            per_batch: Duration::from_secs(30),
+        }
     }
 
     fn left(&self) -> Option<Duration> {
@@ -75,11 +85,11 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] store::Error),
     /// Another process drains.
-    #[error("another process{} is draining this spool; wait for it, or end it if it hangs", pid(.0))]
+    #[error("another process{} is draining this spool; wait for it, or end it if it hangs", pid(*.0))]
     Busy(Option<u32>),
 }
 
-fn pid(pid: &Option<u32>) -> String {
+fn pid(pid: Option<u32>) -> String {
     pid.map_or_else(String::new, |pid| format!(" (pid {pid})"))
 }
 
@@ -145,7 +155,9 @@ fn document(enricher: &mut Enricher, entry: &Entry) -> Result<Vec<u8>, String> {
         options: &entry.options,
     };
     let document = enricher.document(&entry.raw, &receipt);
-    document.map(|document| document.bson.to_vec()).map_err(|why| why.to_string())
+    document
+        .map(|document| document.bson.to_vec())
+        .map_err(|why| why.to_string())
 }
 
 fn bury(spool: &Spool, entry: &Entry, reason: &str, counts: &mut Drained) -> Result<(), Error> {

@@ -25,7 +25,9 @@ impl Memory {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let value = |name: &str| {
             let words = text.split_whitespace();
-            words.filter_map(|word| word.split_once('=')).find(|(key, _)| *key == name)
+            words
+                .filter_map(|word| word.split_once('='))
+                .find(|(key, _)| *key == name)
         };
         Self {
             indexes: value("indexes").is_some_and(|(_, version)| version == INDEXES),
@@ -52,7 +54,9 @@ impl Memory {
     /// Notes how long a whole write took; a change by less than half is not worth a write.
     pub(super) fn connected_in(&mut self, took: Duration) {
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        let near = |known: u64| millis <= known.saturating_mul(2).max(50) && millis.saturating_mul(2) + 50 >= known;
+        let near = |known: u64| {
+            millis <= known.saturating_mul(2).max(50) && millis.saturating_mul(2) + 50 >= known
+        };
         if !self.connect_ms.is_some_and(near) {
             self.connect_ms = Some(millis);
             self.changed = true;
@@ -68,7 +72,10 @@ impl Memory {
         if !self.changed || spool.prepare().is_err() {
             return;
         }
-        let text = format!("indexes={INDEXES} connect_ms={}\n", self.connect_ms.unwrap_or(0));
+        let text = format!(
+            "indexes={INDEXES} connect_ms={}\n",
+            self.connect_ms.unwrap_or(0)
+        );
         if let Err(error) = std::fs::write(&self.path, text) {
             log::warn!("cannot write {}: {error}", self.path.display());
         }

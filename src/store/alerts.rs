@@ -10,10 +10,7 @@ pub(super) const NAME: &str = "alerts";
 /// The code of a duplicate key (<https://www.mongodb.com/docs/manual/reference/error-codes/>).
 const DUPLICATE_KEY: i32 = 11000;
 
-pub(super) async fn insert(
-    database: Database,
-    documents: &[&[u8]],
-) -> Result<Vec<Written>, Error> {
+pub(super) async fn insert(database: Database, documents: &[&[u8]]) -> Result<Vec<Written>, Error> {
     let collection: Collection<RawDocumentBuf> = database.collection(NAME);
     let mut written = vec![Written::New; documents.len()];
     let mut batch = Vec::with_capacity(documents.len());
@@ -89,8 +86,11 @@ async fn insert_many(
 }
 
 fn answers(error: &DriverError, count: usize) -> Result<Vec<Written>, Error> {
-    let ErrorKind::InsertMany(InsertManyError { write_errors, write_concern_error, .. }) =
-        error.kind.as_ref()
+    let ErrorKind::InsertMany(InsertManyError {
+        write_errors,
+        write_concern_error,
+        ..
+    }) = error.kind.as_ref()
     else {
         return Err(refusal::sort(error));
     };
@@ -105,7 +105,10 @@ fn answers(error: &DriverError, count: usize) -> Result<Vec<Written>, Error> {
         let answer = match error.code {
             DUPLICATE_KEY if is_id(&error.message) => Written::AlreadyThere,
             code if !refusal::is_documents_fault(code) => {
-                return Err(Error::Unavailable(format!("MongoDB: {} ({code})", error.message)));
+                return Err(Error::Unavailable(format!(
+                    "MongoDB: {} ({code})",
+                    error.message
+                )));
             }
             code => Written::Rejected(format!("{} ({code})", error.message)),
         };

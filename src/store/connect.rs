@@ -46,9 +46,17 @@ pub(super) fn within<T>(
 
 pub(super) async fn options(settings: &Settings, within: Duration) -> Result<ClientOptions, Error> {
     let (uri, password) = (settings.uri()?, settings.password()?);
-    let uri = credentials::with_login(uri.expose(), settings.username.as_deref(), password.as_ref());
-    let mut options = ClientOptions::parse(&uri).await.map_err(|error| refused(&error, settings))?;
-    options.app_name.get_or_insert_with(|| "custom-mongo".to_owned());
+    let uri = credentials::with_login(
+        uri.expose(),
+        settings.username.as_deref(),
+        password.as_ref(),
+    );
+    let mut options = ClientOptions::parse(&uri)
+        .await
+        .map_err(|error| refused(&error, settings))?;
+    options
+        .app_name
+        .get_or_insert_with(|| "custom-mongo".to_owned());
     // Streaming would hold a third connection open.
     options.server_monitoring_mode = Some(ServerMonitoringMode::Poll);
     options.server_selection_timeout = Some(within);
@@ -72,8 +80,13 @@ fn set_tls(settings: &Settings, options: &mut ClientOptions) -> Result<(), Error
     let (ca, certificate) = (&settings.ca_file, &settings.client_certificate_file);
     for (name, file) in [("ca_file", ca), ("client_certificate_file", certificate)] {
         if let Some(Err(error)) = file.as_ref().map(std::fs::File::open) {
-            let file = file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
-            return Err(Error::Settings(format!("store.{name}: cannot read {file}: {error}")));
+            let file = file
+                .as_ref()
+                .map(|file| file.display().to_string())
+                .unwrap_or_default();
+            return Err(Error::Settings(format!(
+                "store.{name}: cannot read {file}: {error}"
+            )));
         }
     }
     if ca.is_none() && certificate.is_none() {

@@ -36,7 +36,10 @@ pub(super) fn read(source: &Source<'_>) -> Result<Option<Secret>, Error> {
 
 fn read_file(name: &str, path: &Path) -> Result<Secret, Error> {
     let fault = |error: std::io::Error| {
-        Error::Settings(format!("{name}_file: cannot read {}: {error}", path.display()))
+        Error::Settings(format!(
+            "{name}_file: cannot read {}: {error}",
+            path.display()
+        ))
     };
     let mode = std::fs::metadata(path).map_err(fault)?.permissions().mode();
     if mode & 0o007 != 0 {
@@ -67,7 +70,9 @@ fn run(name: &str, command: &str) -> Result<Secret, Error> {
     }
     let status = child.wait().map_err(|error| fault(error.to_string()))?;
     if !status.success() {
-        return Err(fault(format!("failed ({status}); run it by hand to see why")));
+        return Err(fault(format!(
+            "failed ({status}); run it by hand to see why"
+        )));
     }
     let mut text = String::new();
     let output = child.stdout.take();
@@ -116,11 +121,18 @@ pub(super) fn with_login(uri: &str, username: Option<&str>, password: Option<&Se
         _ => (written.unwrap_or_default().to_owned(), None),
     };
     let user = username.map_or(written_user, encode);
-    let password = password.map(|password| encode(password.expose())).or(written_password);
+    let password = password
+        .map(|password| encode(password.expose()))
+        .or(written_password);
     let login = password.map_or(user.clone(), |password| format!("{user}:{password}"));
     let (scheme, rest) = uri.split_once("://").unwrap_or(("mongodb", uri));
-    let rest = written.and_then(|user| rest.strip_prefix(user)).unwrap_or(rest);
-    format!("{scheme}://{login}@{}", rest.strip_prefix('@').unwrap_or(rest))
+    let rest = written
+        .and_then(|user| rest.strip_prefix(user))
+        .unwrap_or(rest);
+    format!(
+        "{scheme}://{login}@{}",
+        rest.strip_prefix('@').unwrap_or(rest)
+    )
 }
 
 /// Percent-encodes what is not unreserved (RFC 3986, section 2.3).
@@ -137,7 +149,10 @@ fn encode(text: &str) -> String {
 /// Takes the login out of a message that the driver or the server wrote.
 pub(super) fn scrub(message: &str, uri: &str, password: Option<&Secret>) -> String {
     let written = user_info(uri).unwrap_or_default();
-    let secret = written.split_once(':').map(|(_, secret)| secret).unwrap_or_default();
+    let secret = written
+        .split_once(':')
+        .map(|(_, secret)| secret)
+        .unwrap_or_default();
     let decoded = decode(secret);
     let apart = password.map(Secret::expose).unwrap_or_default();
     let mut message = message.replace(uri, "(uri)");
@@ -183,7 +198,10 @@ mod tests {
             with("mongodb://h:1/db?x=1", Some("us"), Some(&password)),
             "mongodb://us:p%40ss%2Fword@h:1/db?x=1"
         );
-        assert_eq!(with("mongodb://a:b@h", None, Some(&password)), "mongodb://a:p%40ss%2Fword@h");
+        assert_eq!(
+            with("mongodb://a:b@h", None, Some(&password)),
+            "mongodb://a:p%40ss%2Fword@h"
+        );
         assert_eq!(with("mongodb://a:b@h", Some("c"), None), "mongodb://c:b@h");
     }
 
@@ -191,7 +209,10 @@ mod tests {
     fn a_message_keeps_no_password() {
         let uri = "mongodb://ann:s%40cret@h/";
         let message = scrub("cannot use mongodb://ann:s%40cret@h/: s@cret", uri, None);
-        assert!(!message.contains("s%40cret") && !message.contains("s@cret"), "{message}");
+        assert!(
+            !message.contains("s%40cret") && !message.contains("s@cret"),
+            "{message}"
+        );
         let apart = Secret::new("hunter2");
         assert!(!scrub("bad hunter2", "mongodb://h", Some(&apart)).contains("hunter2"));
     }

@@ -26,10 +26,22 @@ pub(super) fn models() -> Vec<IndexModel> {
         .build();
     vec![
         plain("time", doc! { "_timestamp": -1, "_id": -1 }),
-        plain("agent_time", doc! { "agent_id": 1, "_timestamp": -1, "_id": -1 }),
-        plain("risk_time", doc! { "_risk_score": 1, "_timestamp": -1, "_id": -1 }),
-        plain("rule_time", doc! { "rule.id": 1, "_timestamp": -1, "_id": -1 }),
-        IndexModel::builder().keys(doc! { "_expire_at": 1 }).options(expiry).build(),
+        plain(
+            "agent_time",
+            doc! { "agent_id": 1, "_timestamp": -1, "_id": -1 },
+        ),
+        plain(
+            "risk_time",
+            doc! { "_risk_score": 1, "_timestamp": -1, "_id": -1 },
+        ),
+        plain(
+            "rule_time",
+            doc! { "rule.id": 1, "_timestamp": -1, "_id": -1 },
+        ),
+        IndexModel::builder()
+            .keys(doc! { "_expire_at": 1 })
+            .options(expiry)
+            .build(),
     ]
 }
 

@@ -35,7 +35,8 @@ pub struct Report {
 pub fn inspect(settings: &Settings, within: Duration) -> Result<Report, Error> {
     let options = connect::runtime()?.block_on(connect::options(settings, within))?;
     let started = Instant::now();
-    let client = Client::with_options(options).map_err(|error| connect::refused(&error, settings))?;
+    let client =
+        Client::with_options(options).map_err(|error| connect::refused(&error, settings))?;
     let database = client.database(&settings.database);
     ask(&database, started).map_err(|error| connect::refused(&error, settings))
 }
@@ -58,7 +59,9 @@ fn ask(database: &Database, started: Instant) -> mongodb::error::Result<Report> 
 
 fn clock_skew(hello: &Document) -> i64 {
     let now = mongodb::bson::DateTime::now().timestamp_millis();
-    hello.get_datetime("localTime").map_or(0, |server| now - server.timestamp_millis())
+    hello
+        .get_datetime("localTime")
+        .map_or(0, |server| now - server.timestamp_millis())
 }
 
 /// In `alerts` itself: a role may be bound to that collection. The document says what it is and
@@ -87,7 +90,9 @@ fn missing_indexes(database: &Database) -> mongodb::error::Result<Vec<String>> {
         Err(_) => Vec::new(),
     };
     let wanted = indexes::models();
-    let missing = wanted.into_iter().filter(|index| !there.contains(&index.keys));
+    let missing = wanted
+        .into_iter()
+        .filter(|index| !there.contains(&index.keys));
     let name = |index: mongodb::IndexModel| index.options.and_then(|options| options.name);
     Ok(missing.filter_map(name).collect())
 }

@@ -101,7 +101,10 @@ fn unreachable(message: &str) -> String {
     if cause.is_empty() {
         return "no MongoDB server can be written to (no primary, or none answered in time); see custom-mongo check".to_owned();
     }
-    format!("MongoDB cannot be reached: {}; see custom-mongo check", one_line(cause))
+    format!(
+        "MongoDB cannot be reached: {}; see custom-mongo check",
+        one_line(cause)
+    )
 }
 
 /// Messages go to ossec.log, which takes one line.

@@ -101,22 +101,34 @@ impl Settings {
     /// `Settings`, as for `uri`.
     pub fn destination(&self) -> Result<String, Error> {
         let uri = self.uri()?;
-        let mut hosts: Vec<_> = hosts(uri.expose()).split(',').map(str::to_lowercase).collect();
+        let mut hosts: Vec<_> = hosts(uri.expose())
+            .split(',')
+            .map(str::to_lowercase)
+            .collect();
         hosts.sort();
         let text = format!("{}/{}", hosts.join(","), self.database);
         let digest = Sha256::digest(text.as_bytes());
-        Ok(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+        Ok(digest
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect())
     }
 
     /// The servers as the connection string names them, for messages.
     pub fn servers(&self) -> String {
-        self.uri().map_or_else(|_| "MongoDB".to_owned(), |uri| hosts(uri.expose()).to_owned())
+        self.uri().map_or_else(
+            |_| "MongoDB".to_owned(),
+            |uri| hosts(uri.expose()).to_owned(),
+        )
     }
 
     /// Whether the connection string carries a password.
     pub fn has_password_in_uri(&self) -> bool {
         let uri = self.uri();
-        uri.is_ok_and(|uri| credentials::user_info(uri.expose()).is_some_and(|user| user.contains(':')))
+        uri.is_ok_and(|uri| {
+            credentials::user_info(uri.expose()).is_some_and(|user| user.contains(':'))
+        })
     }
 }
 
@@ -131,7 +143,10 @@ mod tests {
     use super::*;
 
     fn destination(uri: &str) -> String {
-        let settings = Settings { uri: Some(Secret::new(uri)), ..Settings::default() };
+        let settings = Settings {
+            uri: Some(Secret::new(uri)),
+            ..Settings::default()
+        };
         settings.destination().unwrap()
     }
 
@@ -139,14 +154,22 @@ mod tests {
     fn a_destination_is_its_servers_and_database() {
         let plain = destination("mongodb://A:27017,b:27018");
         assert_eq!(plain.len(), 16);
-        assert_eq!(plain, destination("mongodb://u:p@b:27018,a:27017/admin?tls=true"));
+        assert_eq!(
+            plain,
+            destination("mongodb://u:p@b:27018,a:27017/admin?tls=true")
+        );
         assert_ne!(plain, destination("mongodb://a:27017"));
     }
 
     #[test]
     fn servers_are_named_without_the_login() {
-        let uri = Some(Secret::new("mongodb://u:p%40ss@db.example:27017/x?authSource=admin"));
-        let settings = Settings { uri, ..Settings::default() };
+        let uri = Some(Secret::new(
+            "mongodb://u:p%40ss@db.example:27017/x?authSource=admin",
+        ));
+        let settings = Settings {
+            uri,
+            ..Settings::default()
+        };
         assert_eq!(settings.servers(), "db.example:27017");
         assert!(settings.has_password_in_uri());
     }
