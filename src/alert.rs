@@ -14,6 +14,9 @@ mod number;
 mod redact;
 pub mod time;
 
+#[cfg(test)]
+mod tests;
+
 use bson::Element;
 pub use json::SyntaxError;
 

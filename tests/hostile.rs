@@ -50,6 +50,10 @@ fn ninety_levels_are_nothing_special() {
 
 #[test]
 fn five_hundred_levels_keep_their_text() {
+    with_room(five_hundred_levels);
+}
+
+fn five_hundred_levels() {
     let wazuh = Wazuh::new("deep");
     let alert = numbered(0).with("data", nested(498)).to_string();
     wazuh.call(&alert).assert_yes();
@@ -60,6 +64,10 @@ fn five_hundred_levels_keep_their_text() {
 
 #[test]
 fn a_hundred_thousand_levels_end_no_process() {
+    with_room(a_hundred_thousand_levels);
+}
+
+fn a_hundred_thousand_levels() {
     let wazuh = Wazuh::new("abyss");
     let levels = 100_000;
     let objects = format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
@@ -227,6 +235,16 @@ fn any_type_in_any_field() {
     numbers.sort_unstable();
     numbers.dedup();
     assert_eq!(numbers.len(), count);
+}
+
+/// The test's own reader of BSON recurses, and a test's thread has 2 MiB.
+fn with_room(test: fn()) {
+    let thread = std::thread::Builder::new()
+        .stack_size(256 << 20)
+        .spawn(test);
+    if let Err(panic) = thread.expect("a thread").join() {
+        std::panic::resume_unwind(panic);
+    }
 }
 
 /// Exit 0 and a document with the text, or exit 1 and a dead letter with it.

@@ -1,4 +1,4 @@
-//! What "kept as it was" means: a document of MongoDB against the JSON that Wazuh sent.
+//! What "kept as it was" means: a document against the JSON that Wazuh sent.
 
 use mongodb::bson::{Bson, Document};
 

@@ -30,7 +30,7 @@ wait $!
 pub(crate) struct Setup {
     pub(crate) replica_set: bool,
     pub(crate) arguments: Vec<String>,
-    /// What a client must add to the URI to be let in (`tls=true&…`).
+    /// What a client must add to the URI to be let in, with a `&` at the end (`tls=true&`).
     pub(crate) options: String,
 }
 
@@ -68,7 +68,7 @@ impl Mongod {
     pub(crate) fn start_with(setup: Setup) -> Self {
         let (port, folder) = (free_port(), scratch::fresh("mongod"));
         let uri = format!(
-            "mongodb://127.0.0.1:{port}/?directConnection=true&serverSelectionTimeoutMS=500&{}",
+            "mongodb://127.0.0.1:{port}/?{}directConnection=true&serverSelectionTimeoutMS=500",
             setup.options
         );
         let client = Client::with_uri_str(uri).expect("a client for the test's own mongod");
@@ -118,11 +118,9 @@ impl Mongod {
         if self.setup.replica_set {
             let member = doc! { "_id": 0, "host": format!("127.0.0.1:{}", self.port) };
             let config = doc! { "_id": "rs0", "members": [member] };
+            let initiate = doc! { "replSetInitiate": config };
             // After a restart the set is there already.
-            let _ = self
-                .database("admin")
-                .run_command(doc! { "replSetInitiate": config })
-                .run();
+            self.database("admin").run_command(initiate).run().ok();
         }
         self.wait(|hello| matches!(hello.get_bool("isWritablePrimary"), Ok(true)));
     }

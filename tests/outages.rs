@@ -1,4 +1,4 @@
-//! MongoDB stopped, frozen, restarted, unreachable: every call says yes in time, and afterwards
+//! `MongoDB` stopped, frozen, restarted, unreachable: every call says yes in time, and afterwards
 //! every alert is there exactly once.
 
 use std::collections::BTreeMap;
@@ -216,9 +216,9 @@ fn calls_at_once_lose_nothing() {
             crate::call::start(crate::call::integration(&wazuh.home, &arguments))
         };
         let running: Vec<_> = files.iter().map(start).collect();
-        running
-            .into_iter()
-            .for_each(|call| call.outcome().assert_yes());
+        for call in running {
+            call.outcome().assert_yes();
+        }
     };
     proxy.set(Mode::Refuse);
     calls(0);

@@ -67,7 +67,7 @@ fn the_folder_that_is_made_belongs_to_the_owner_of_the_one_above() {
     assert_eq!(fs::metadata(wazuh.state()).unwrap().uid(), owner);
 }
 
-/// A home without a MongoDB.
+/// A home without a server.
 fn spooling(database: &str) -> Wazuh {
     let dead = format!("mongodb://127.0.0.1:{}/", mongod::free_port());
     Wazuh::with_uri(&dead, database)

@@ -105,7 +105,8 @@ impl State {
             left -= pass;
         }
         // Either side may be closed already.
-        let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+        from.shutdown(Shutdown::Both).ok();
+        to.shutdown(Shutdown::Both).ok();
     }
 
     fn hold(&self) {

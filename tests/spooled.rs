@@ -14,9 +14,9 @@ fn what_waits_is_listed() {
     let wazuh = Wazuh::with_uri(&dead, "listed");
     assert_eq!(wazuh.pending(), 0);
     let alerts = [numbered(0).to_string(), numbered(1).to_string()];
-    alerts
-        .iter()
-        .for_each(|alert| wazuh.call(alert).assert_yes());
+    for alert in &alerts {
+        wazuh.call(alert).assert_yes();
+    }
     let status = wazuh.json("spool status");
     let one = &status["destinations"][0];
     assert_eq!(one["pending"], 2, "{status}");
@@ -88,7 +88,9 @@ fn a_disk_reserve_that_is_used_up_refuses() {
 fn mode_spool_writes_nothing_until_it_is_drained() {
     let wazuh = Wazuh::new("by_choice");
     wazuh.settings("[delivery]\nmode = \"spool\"\n");
-    (0..5).for_each(|number| wazuh.call(numbered(number).to_string()).assert_yes());
+    for number in 0..5 {
+        wazuh.call(numbered(number).to_string()).assert_yes();
+    }
     assert_eq!((stored("by_choice").len(), wazuh.pending()), (0, 5));
     let drained = wazuh.drain();
     assert_eq!(

@@ -87,7 +87,7 @@ fn tls_with_a_client_certificate() {
     );
     let arguments =
         format!("--tlsMode requireTLS --tlsCertificateKeyFile {server_pem} --tlsCAFile {ca}");
-    let options = format!("tls=true&tlsCAFile={ca}&tlsCertificateKeyFile={client_pem}");
+    let options = format!("tls=true&tlsCAFile={ca}&tlsCertificateKeyFile={client_pem}&");
     let arguments = words(&arguments);
     let server = Mongod::start_with(Setup {
         arguments,
