@@ -145,6 +145,21 @@ pub enum DeadCommand {
     },
 }
 
+/// The arguments in the order that clap wants: `--test --dry-run FILE` means what
+/// `--test FILE --dry-run` means, since FILE is the value of `--test`.
+pub fn in_order(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let test = arguments.iter().position(|argument| argument == "--test");
+    let is_file = |argument: &OsString| argument == "-" || !is_option(argument);
+    if let Some(test) = test
+        && arguments.get(test + 1).is_some_and(|next| !is_file(next))
+        && arguments.last().is_some_and(is_file)
+        && let Some(file) = arguments.pop()
+    {
+        arguments.insert(test + 1, file);
+    }
+    arguments
+}
+
 /// Whether these arguments (argv\[0\] included) are a call by wazuh-integratord, which names the
 /// folder as argv\[0\] and a file as argv\[1\], or those of a person.
 pub fn is_call(arguments: &[OsString]) -> bool {
@@ -177,6 +192,26 @@ mod tests {
     #[test]
     fn the_definition_holds_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_file_of_a_test_may_stand_last() {
+        let order = |arguments: &[&str]| {
+            let arguments = in_order(arguments.iter().map(OsString::from).collect());
+            let cli = Cli::try_parse_from(arguments).unwrap();
+            (cli.test, cli.dry_run)
+        };
+        let file = Some(Some(PathBuf::from("a.json")));
+        assert_eq!(
+            order(&["c", "--test", "--dry-run", "a.json"]),
+            (file.clone(), true)
+        );
+        assert_eq!(order(&["c", "--test", "a.json", "--dry-run"]), (file, true));
+        assert_eq!(order(&["c", "--test", "--dry-run"]), (Some(None), true));
+        assert_eq!(
+            order(&["c", "--test", "-"]),
+            (Some(Some("-".into())), false)
+        );
     }
 
     #[test]

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         let call = Call::from_arguments(arguments.get(1..).unwrap_or_default());
         hook::run(&call, None, started)
     } else {
-        run(&Cli::parse())
+        run(&Cli::parse_from(cli::in_order(arguments)))
     };
     ExitCode::from(status)
 }

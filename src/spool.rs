@@ -1,13 +1,45 @@
-//! stub
-use crate::setting::{Percent, Size};
-use serde::Deserialize;
+//! HEAD
+
+mod dead;
+mod drain;
+mod error;
+mod file;
+mod folder;
+mod put;
+mod record;
+mod scan;
+mod sectors;
+mod segment;
+mod status;
+mod step;
+
+use std::fmt;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::setting::{Percent, Size};
+
+pub use self::dead::{DeadLetter, DeadSummary};
+pub use self::error::{Error, Result};
+pub use self::record::{Entry, EntryRef};
+
+const FOLDER: &str = "spool";
+const LARGEST_SEGMENT: u64 = 4 << 20;
+const SMALLEST_SEGMENT: u64 = 64 << 10;
+
+/// Section `spool`: how much may wait on disk.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// The most that one destination's segments and dead letters take together.
     pub max_size: Size,
+    /// The share of the disk that stays free for others.
     pub disk_reserve: Percent,
 }
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -16,114 +48,85 @@ impl Default for Settings {
         }
     }
 }
-#[derive(Debug, thiserror::Error)]
-#[error("stub")]
-pub struct Error;
-pub type Result<T> = std::result::Result<T, Error>;
-pub struct EntryRef<'a> {
-    pub received_at_ms: i64,
-    pub source: u8,
-    pub options: &'a [u8],
-    pub raw: &'a [u8],
-}
-pub struct Entry {
-    pub received_at_ms: i64,
-    pub source: u8,
-    pub options: Vec<u8>,
-    pub raw: Vec<u8>,
-}
-pub struct DeadLetter<'a> {
-    pub reason: &'a str,
-    pub received_at_ms: i64,
-    pub source: u8,
-    pub options: &'a [u8],
-    pub raw: &'a [u8],
-}
-pub struct DeadEntry {
-    pub received_at_ms: i64,
-    pub source: u8,
-    pub options: Vec<u8>,
-    pub raw: Vec<u8>,
-}
-pub struct DeadSummary {
-    pub id: String,
-    pub reason: String,
-    pub received_at_ms: i64,
-    pub source: u8,
-    pub bytes: u64,
-}
-pub struct Summary {
-    pub id: u64,
-    pub received_at_ms: i64,
-    pub source: u8,
-    pub bytes: u64,
-}
-pub struct Status {
-    pub pending: u64,
-    pub pending_bytes: u64,
-    pub oldest_ms: Option<i64>,
-    pub bytes_on_disk: u64,
-    pub max_size: u64,
-    pub disk_free: u64,
-    pub dead: u64,
-    pub dead_bytes: u64,
-    pub damaged: u64,
-}
+
+/// One destination's queue on disk.
+#[derive(Debug, Clone)]
 pub struct Spool {
     folder: PathBuf,
+    settings: Settings,
 }
-pub struct Drain;
+
+/// Where a record was put: `segment:seq`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordId {
+    /// The segment's number.
+    pub segment: u64,
+    /// The record's number in it, from 1.
+    pub seq: u64,
+}
+
 impl Spool {
-    pub fn new(state: &Path, destination: &str, _s: &Settings) -> Self {
+    /// Names the queue of a destination (a plain file name); touches no disk.
+    #[must_use]
+    pub fn new(state_dir: &Path, destination: &str, settings: &Settings) -> Self {
         Self {
-            folder: state.join("spool").join(destination),
+            folder: state_dir.join(FOLDER).join(destination),
+            settings: settings.clone(),
         }
     }
+
+    /// The destination's folder.
+    #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
+
+    /// Makes the folders that are missing, 0700 and durable.
     pub fn prepare(&self) -> Result<()> {
-        std::fs::create_dir_all(&self.folder).map_err(|_| Error)
+        folder::make(&self.folder)
     }
-    pub fn put(&self, _e: &EntryRef<'_>) -> Result<u64> {
-        Err(Error)
+
+    fn max_size(&self) -> u64 {
+        self.settings.max_size.0
     }
-    pub fn has_pending(&self) -> bool {
-        false
+
+    fn segment_size(&self) -> u64 {
+        let size = (self.max_size() / 8).clamp(SMALLEST_SEGMENT, LARGEST_SEGMENT);
+        size - size % sectors::DATA
     }
-    pub fn status(&self) -> Result<Status> {
-        Err(Error)
-    }
-    pub fn list(&self, _l: usize) -> Result<Vec<Summary>> {
-        Err(Error)
-    }
-    pub fn drain(&self) -> Result<Option<Drain>> {
-        Err(Error)
-    }
-    pub fn drainer(&self) -> Option<u32> {
-        None
-    }
-    pub fn bury(&self, _d: &DeadLetter<'_>) -> Result<String> {
-        Err(Error)
-    }
-    pub fn dead(&self) -> Result<Vec<DeadSummary>> {
-        Ok(vec![])
-    }
-    pub fn dead_show(&self, _id: &str) -> Result<DeadEntry> {
-        Err(Error)
-    }
-    pub fn dead_drop(&self, _id: &str) -> Result<()> {
-        Err(Error)
+
+    fn segment_bytes(&self) -> Result<u64> {
+        Ok(folder::list(&self.folder)?
+            .unwrap_or_default()
+            .bytes(&self.folder))
     }
 }
-impl Drain {
-    pub fn next_batch(&mut self, _r: usize, _b: usize) -> Result<Vec<(u64, Entry)>> {
-        Ok(vec![])
-    }
-    pub fn settle(&mut self) -> Result<()> {
-        Ok(())
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        write!(out, "{}:{}", self.segment, self.seq)
     }
 }
-pub fn destinations(_s: &Path) -> Result<Vec<String>> {
-    Ok(vec![])
+
+/// Names of all destinations that have a folder, sorted.
+pub fn destinations(state_dir: &Path) -> Result<Vec<String>> {
+    let folder = state_dir.join(FOLDER);
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error::io_error("read the folder", &folder)(error)),
+    };
+    let name = |entry: fs::DirEntry| {
+        entry
+            .file_type()
+            .ok()?
+            .is_dir()
+            .then(|| entry.file_name().into_string().ok())?
+    };
+    let mut names: Vec<String> = entries.filter_map(|entry| name(entry.ok()?)).collect();
+    names.sort_unstable();
+    Ok(names)
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ pub use inspect::{Report, inspect};
 pub use settings::Settings;
 
 use mongodb::bson::{self, RawDocument};
+use serde_json::Value;
 use tokio::runtime::Runtime;
 
 /// The largest document that MongoDB takes, in bytes
@@ -113,7 +114,7 @@ impl Store {
     /// # Errors
     ///
     /// `Unavailable`.
-    pub fn find(&self, id: &str, within: Duration) -> Result<Option<String>, Error> {
+    pub fn find(&self, id: &str, within: Duration) -> Result<Option<Value>, Error> {
         let work = alerts::find(self.database(), id);
         connect::limit(&self.runtime, within, work)
     }
@@ -128,17 +129,15 @@ impl Store {
     }
 }
 
-/// Writes BSON as relaxed Extended JSON, one line
+/// BSON as relaxed Extended JSON
 /// (<https://github.com/mongodb/specifications/blob/master/source/extended-json/extended-json.md>).
 ///
 /// # Errors
 ///
 /// `Rejected` if the bytes are no document.
-pub fn to_json(document: &[u8]) -> Result<String, Error> {
+pub fn to_json(document: &[u8]) -> Result<Value, Error> {
     let fault = |error: &dyn std::fmt::Display| Error::Rejected(format!("not a document: {error}"));
     let raw = RawDocument::from_bytes(document).map_err(|error| fault(&error))?;
     let document = bson::Document::try_from(raw).map_err(|error| fault(&error))?;
-    Ok(bson::Bson::Document(document)
-        .into_relaxed_extjson()
-        .to_string())
+    Ok(bson::Bson::Document(document).into_relaxed_extjson())
 }

@@ -39,45 +39,6 @@ fn what_is_no_object_is_7_and_a_dead_letter() {
 }
 
 #[test]
-fn ninety_levels_are_nothing_special() {
-    let wazuh = Wazuh::new("ninety");
-    let alert = numbered(0).with("data", nested(88));
-    wazuh.call(alert.to_string()).assert_yes();
-    let document = only("ninety");
-    assert_kept(&alert, &document);
-    assert!(!document.contains_key("_defects"));
-}
-
-#[test]
-fn five_hundred_levels_keep_their_text() {
-    with_room(five_hundred_levels);
-}
-
-fn five_hundred_levels() {
-    let wazuh = Wazuh::new("deep");
-    let alert = numbered(0).with("data", nested(498)).to_string();
-    wazuh.call(&alert).assert_yes();
-    let document = only("deep");
-    assert_raw(&document, alert.as_bytes());
-    assert_eq!(defects(&document).len(), 1);
-}
-
-#[test]
-fn a_hundred_thousand_levels_end_no_process() {
-    with_room(a_hundred_thousand_levels);
-}
-
-fn a_hundred_thousand_levels() {
-    let wazuh = Wazuh::new("abyss");
-    let levels = 100_000;
-    let objects = format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
-    let lists = format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
-    for alert in [objects, lists] {
-        stored_or_dead(&wazuh, "abyss", alert.as_bytes());
-    }
-}
-
-#[test]
 fn more_than_a_document_can_hold_is_a_dead_letter() {
     let wazuh = Wazuh::new("large");
     let mebibytes = |count: usize| Json::Text("x".repeat(count << 20));
@@ -237,18 +198,8 @@ fn any_type_in_any_field() {
     assert_eq!(numbers.len(), count);
 }
 
-/// The test's own reader of BSON recurses, and a test's thread has 2 MiB.
-fn with_room(test: fn()) {
-    let thread = std::thread::Builder::new()
-        .stack_size(256 << 20)
-        .spawn(test);
-    if let Err(panic) = thread.expect("a thread").join() {
-        std::panic::resume_unwind(panic);
-    }
-}
-
 /// Exit 0 and a document with the text, or exit 1 and a dead letter with it.
-fn stored_or_dead(wazuh: &Wazuh, database: &str, alert: &[u8]) {
+pub(crate) fn stored_or_dead(wazuh: &Wazuh, database: &str, alert: &[u8]) {
     let outcome = wazuh.call(alert);
     if outcome.status == 0 {
         outcome.assert_yes();
@@ -274,16 +225,8 @@ fn dead_letters(wazuh: &Wazuh) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// `levels` objects and lists in one another.
-fn nested(levels: usize) -> Json {
-    let wrap = |inner: Json, level: usize| match level % 2 {
-        0 => Json::List(vec![inner]),
-        _ => Json::Object(vec![("a".into(), inner)]),
-    };
-    (0..levels).fold(Json::Text("deep".into()), wrap)
-}
-
-fn defects(document: &Document) -> Vec<String> {
+/// The paths of what is odd.
+pub(crate) fn defects(document: &Document) -> Vec<String> {
     let all = document.get_array("_defects").expect("defects are named");
     let path = |one: &Bson| {
         let one = one.as_document().expect("a defect");
@@ -302,7 +245,7 @@ fn raw(document: &Document) -> Option<&[u8]> {
 }
 
 /// Defects are named, and the text is there.
-fn assert_raw(document: &Document, text: &[u8]) {
+pub(crate) fn assert_raw(document: &Document, text: &[u8]) {
     assert!(!defects(document).is_empty(), "{document}");
     let kept = raw(document).expect("the original text");
     assert!(

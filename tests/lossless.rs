@@ -102,3 +102,17 @@ fn decimal(text: &str) -> (bool, String, i64) {
 fn pair((key, value): (&String, &Bson)) -> (String, Bson) {
     (key.clone(), value.clone())
 }
+
+#[test]
+fn damage_to_a_number_is_seen() {
+    let kept = |text: &str, bson: Bson| is_number(text, &bson);
+    assert!(kept("1.50e2", Bson::Int64(150)) && kept("0.1", Bson::Double(0.1)));
+    assert!(kept("-0", Bson::Int32(0)) && kept("1e400", Bson::String("1e400".into())));
+    assert!(kept("5e-324", Bson::Double(5e-324)));
+    assert!(!kept(
+        "9007199254740993",
+        Bson::Double(9_007_199_254_740_992.0)
+    ));
+    assert!(!kept("18446744073709551615", Bson::Int64(-1)));
+    assert!(!kept("0.30000000000000001", Bson::Double(0.3)));
+}

@@ -17,10 +17,13 @@ mod wazuh;
 
 // ---------------------------------------------------------------------------
 
+mod architecture;
 mod arguments;
 mod commands;
+mod depth;
 mod documents;
 mod enrichment;
+mod golden;
 mod hostile;
 mod killed;
 mod outages;

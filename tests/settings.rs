@@ -94,7 +94,7 @@ fn the_uri_may_come_from_a_file_a_command_or_the_environment() {
     file.call(first()).assert_yes();
     only("from_file");
 
-    let store = format!("uri_command = [\"echo\", {uri:?}]\ndatabase = \"from_command\"\n");
+    let store = format!("uri_command = \"echo '{uri}'\"\ndatabase = \"from_command\"\n");
     Wazuh::with_store(&store).call(first()).assert_yes();
     only("from_command");
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use mongodb::bson::{Document, doc};
+use mongodb::sync::Client;
 
 use crate::mongod::{self, Mongod, Setup};
 use crate::scratch;
@@ -32,17 +33,18 @@ fn the_features_of_version_5_0() {
 #[test]
 fn a_login_with_scram() {
     let folder = scratch::fresh("login");
-    let anyone = Mongod::start_with(Setup {
-        arguments: words("--auth"),
-        ..Setup::default()
-    });
+    let (server, root) = with_logins();
     let roles = doc! { "role": "readWrite", "db": "login" };
-    anyone.admin(doc! { "createUser": "wazuh", "pwd": "p@ss/w:rd", "roles": [roles] });
+    run(
+        &root,
+        "admin",
+        doc! { "createUser": "wazuh", "pwd": "p@ss/w:rd", "roles": [roles] },
+    );
     let password = folder.join("password");
     fs::write(&password, "p@ss/w:rd\n").unwrap();
     fs::set_permissions(&password, PermissionsExt::from_mode(0o600)).unwrap();
     let login = |rest: &str| {
-        let uri = anyone.uri();
+        let uri = server.uri();
         format!("uri = {uri:?}\ndatabase = \"login\"\nusername = \"wazuh\"\n{rest}")
     };
 
@@ -63,7 +65,7 @@ fn a_login_with_scram() {
     assert_eq!(right.pending(), 0);
     let uri = format!(
         "mongodb://wazuh:p%40ss%2Fw%3Ard@127.0.0.1:{}/?authSource=admin",
-        anyone.port
+        server.port
     );
     let in_uri = Wazuh::with_uri(&uri, "login");
     in_uri.call(numbered(2).to_string()).assert_yes();
@@ -148,36 +150,77 @@ fn indexes_are_made_on_an_empty_collection_only() {
 }
 
 #[test]
-fn a_collection_without_indexes_is_no_reason_to_fail() {
-    // A role that may insert and nothing else.
-    let server = Mongod::start_with(Setup {
-        arguments: words("--auth"),
-        ..Setup::default()
-    });
+fn the_role_that_is_shipped_is_enough_and_not_too_much() {
+    let (server, root) = with_logins();
     let resource = doc! { "db": "narrow", "collection": "alerts" };
-    let privilege = doc! { "resource": resource, "actions": ["insert"] };
-    let admin = doc! { "role": "root", "db": "admin" };
-    server.admin(doc! { "createUser": "root", "pwd": "root", "roles": [admin] });
-    let root = format!("mongodb://root:root@127.0.0.1:{}/", server.port);
-    let root = mongodb::sync::Client::with_uri_str(root).unwrap();
-    let run = |command: Document| root.database("admin").run_command(command).run().unwrap();
-    run(doc! { "createRole": "inserter", "privileges": [privilege], "roles": [] });
-    run(doc! { "createUser": "wazuh", "pwd": "pw", "roles": ["inserter"] });
+    let privilege = doc! { "resource": resource, "actions": shipped_actions() };
+    run(
+        &root,
+        "narrow",
+        doc! { "createRole": "hook", "privileges": [privilege], "roles": [] },
+    );
+    run(
+        &root,
+        "narrow",
+        doc! { "createUser": "wazuh", "pwd": "pw", "roles": ["hook"] },
+    );
     let uri = format!(
-        "mongodb://wazuh:pw@127.0.0.1:{}/?authSource=admin",
+        "mongodb://wazuh:pw@127.0.0.1:{}/?authSource=narrow",
         server.port
     );
     let wazuh = Wazuh::with_uri(&uri, "narrow");
+    let check = wazuh.json("check");
+    assert_eq!(check["ok"], true, "{check:#}");
     wazuh.call(numbered(0).to_string()).assert_yes();
     wazuh.call(numbered(0).to_string()).assert_yes();
-    let collection = root.database("narrow").collection::<Document>("alerts");
+    let said = wazuh.run_with_input(&["--test", "-"], numbered(1).to_string().as_bytes());
+    assert!(said.status.success(), "{said:?}");
+    let stored = root.database("narrow").collection::<Document>("alerts");
     assert_eq!(
         (
-            collection.count_documents(doc! {}).run().unwrap(),
+            stored.count_documents(doc! {}).run().unwrap(),
             wazuh.pending()
         ),
-        (1, 0)
+        (2, 0)
     );
+    assert!(stored.list_index_names().run().unwrap().len() > 1);
+    let hook = Client::with_uri_str(uri).unwrap();
+    let own = hook.database("narrow").collection::<Document>("alerts");
+    assert!(own.delete_many(doc! {}).run().is_err() && own.drop().run().is_err());
+}
+
+/// The actions in `integrations/mongodb-role.js`: one a line, in quotes.
+fn shipped_actions() -> Vec<&'static str> {
+    let script = include_str!("../integrations/mongodb-role.js");
+    let (_, list) = script.split_once("actions: [").expect("a list of actions");
+    let (list, _) = list.split_once("\n    ]").expect("the end of the list");
+    list.lines()
+        .filter_map(|line| line.trim().strip_prefix('"')?.split('"').next())
+        .collect()
+}
+
+/// A standalone server that lets nobody in without a login, and its administrator.
+fn with_logins() -> (Mongod, Client) {
+    let arguments = words("--auth");
+    let server = Mongod::start_with(Setup {
+        arguments,
+        ..Setup::default()
+    });
+    let roles = doc! { "role": "root", "db": "admin" };
+    server.admin(doc! { "createUser": "root", "pwd": "root", "roles": [roles] });
+    let root = format!("mongodb://root:root@127.0.0.1:{}/", server.port);
+    (
+        server,
+        Client::with_uri_str(root).expect("the administrator"),
+    )
+}
+
+fn run(client: &Client, database: &str, command: Document) {
+    client
+        .database(database)
+        .run_command(command)
+        .run()
+        .expect("a command of the administrator");
 }
 
 /// All fixtures, twice: each is there once, and nothing waits.

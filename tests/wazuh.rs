@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::LazyLock;
 
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::sync::Collection;
 use serde_json::Value;
 
@@ -201,13 +201,11 @@ pub(crate) fn stored(database: &str) -> Vec<Document> {
 }
 
 pub(crate) fn stored_on(server: &Mongod, database: &str) -> Vec<Document> {
-    let found = alerts(server, database)
-        .find(doc! {})
-        .run()
-        .expect("a cursor");
-    found
-        .map(|document| document.expect("a document"))
-        .collect()
+    // Raw first: the driver's own way to a `Document` fails at a field that is called `$date`.
+    let alerts = alerts(server, database).clone_with_type::<RawDocumentBuf>();
+    let found = alerts.find(doc! {}).run().expect("a cursor");
+    let whole = |raw: RawDocumentBuf| Document::try_from(raw.as_ref()).expect("BSON");
+    found.map(|raw| whole(raw.expect("a document"))).collect()
 }
 
 /// The only document of a database on the shared server.

@@ -6,7 +6,7 @@ use super::bson::{Writer, tag};
 
 /// A hostile text can have millions; the document names the first.
 const MAX_NAMED: usize = 100;
-/// A path of 178 long names would be larger than the alert.
+/// A path of 180 long names would be larger than the alert.
 const MAX_PATH: usize = 512;
 
 /// One kind of oddity.

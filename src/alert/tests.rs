@@ -251,7 +251,11 @@ fn fields_that_bear_our_names_move_aside() {
     assert_eq!(original.get_i64("_id").ok(), Some(7));
     assert_eq!(original.get_str("agent_id").ok(), Some("x"));
     assert_eq!(document.get_str("agent_id").ok(), Some("unknown"));
-    assert_eq!(document.get_i64("_mine").ok(), Some(1), "not one of our names");
+    assert_eq!(
+        document.get_i64("_mine").ok(),
+        Some(1),
+        "not one of our names"
+    );
     assert_eq!(defects(&document)[0].0, "_original._id");
 }
 

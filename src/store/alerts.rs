@@ -3,6 +3,7 @@
 use mongodb::bson::{RawDocumentBuf, doc};
 use mongodb::error::{Error as DriverError, ErrorKind, InsertManyError};
 use mongodb::{Collection, Database};
+use serde_json::Value;
 
 use super::{Error, MAX_DOCUMENT, Written, refusal};
 
@@ -124,7 +125,7 @@ fn is_id(message: &str) -> bool {
     message.contains("index: _id_")
 }
 
-pub(super) async fn find(database: Database, id: &str) -> Result<Option<String>, Error> {
+pub(super) async fn find(database: Database, id: &str) -> Result<Option<Value>, Error> {
     let collection: Collection<RawDocumentBuf> = database.collection(NAME);
     let found = collection.find_one(doc! { "_id": id }).await;
     let found = found.map_err(|error| refusal::sort(&error))?;

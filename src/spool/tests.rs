@@ -1,0 +1,427 @@
+//! What the room promises, tried out on a real disk: doors here, a model with random actions, death
+//! at every step, and processes side by side each in a file of its own.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::*;
+
+pub(super) mod crash;
+mod model;
+mod processes;
+
+/// A spool in a folder of its own that goes with it.
+pub(super) struct Place {
+    pub(super) state: TempDir,
+    pub(super) spool: Spool,
+}
+
+pub(super) fn place(max_size: u64) -> Place {
+    let state = tempfile::tempdir().unwrap();
+    let spool = spool(state.path(), max_size);
+    Place { state, spool }
+}
+
+pub(super) fn spool(state: &Path, max_size: u64) -> Spool {
+    let settings = Settings {
+        max_size: Size(max_size),
+        disk_reserve: Percent(0),
+    };
+    Spool::new(state, "0123456789abcdef", &settings)
+}
+
+pub(super) fn entry(raw: &[u8]) -> EntryRef<'_> {
+    EntryRef {
+        received_at_ms: 1_764_000_000_123,
+        source: 3,
+        options: b"{\"a\":1}",
+        raw,
+    }
+}
+
+/// Everything that waits, settled.
+pub(super) fn drain_all(spool: &Spool) -> Vec<Vec<u8>> {
+    let mut drain = drainer(spool);
+    let mut all = Vec::new();
+    loop {
+        let batch = drain.next_batch(7, 100_000).unwrap();
+        if batch.is_empty() {
+            return all;
+        }
+        all.extend(batch.into_iter().map(|(_, entry)| entry.raw));
+        drain.settle().unwrap();
+    }
+}
+
+/// A test beside this one may be starting a process: until that one has become its program it has
+/// copies of all open files, and with them of the lock.
+fn drainer(spool: &Spool) -> drain::Drain {
+    let started = std::time::Instant::now();
+    loop {
+        if let Some(drain) = spool.drain().unwrap() {
+            return drain;
+        }
+        assert!(
+            started.elapsed().as_secs() < 10,
+            "the lock of the drain stays taken"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
+/// A folder for tests in which processes die but the power stays on: memory serves as well as a disk.
+pub(super) fn quick_folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_is_put_comes_out_as_it_was() {
+    let Place { spool, .. } = &place(8 << 20);
+    assert!(!spool.has_pending());
+    let id = spool.put(&entry(b"{\"id\":\"1\"}")).unwrap();
+    assert_eq!(id.to_string(), "1:1");
+    assert_eq!(spool.put(&entry(b"")).unwrap().to_string(), "1:2");
+    assert!(spool.has_pending());
+    let listed = spool.list(1).unwrap();
+    assert_eq!((listed.len(), listed[0].id, listed[0].bytes), (1, id, 10));
+    let mut drain = drainer(spool);
+    let batch = drain.next_batch(10, 1 << 20).unwrap();
+    let want = entry(b"{\"id\":\"1\"}").to_entry();
+    assert_eq!(batch[0], (id, want));
+    assert_eq!(batch[1].1.raw, b"");
+    assert!(drain.next_batch(10, 1 << 20).unwrap().is_empty());
+    assert!(spool.has_pending());
+    drain.settle().unwrap();
+    assert!(!spool.has_pending());
+}
+
+#[test]
+fn what_is_not_settled_comes_again() {
+    let Place { spool, .. } = &place(8 << 20);
+    spool.put(&entry(b"one")).unwrap();
+    let mut drain = drainer(spool);
+    assert_eq!(drain.next_batch(1, 1).unwrap().len(), 1);
+    drop(drain);
+    assert_eq!(drain_all(spool), [b"one"]);
+    assert!(drain_all(spool).is_empty());
+}
+
+#[test]
+fn a_batch_keeps_its_limits_and_gives_at_least_one() {
+    let Place { spool, .. } = &place(8 << 20);
+    for _ in 0..5 {
+        spool.put(&entry(&[b'x'; 1000])).unwrap();
+    }
+    let mut drain = drainer(spool);
+    assert_eq!(drain.next_batch(10, 2500).unwrap().len(), 2);
+    assert_eq!(drain.next_batch(10, 1).unwrap().len(), 1);
+    assert_eq!(drain.next_batch(1, 9999).unwrap().len(), 1);
+    drain.settle().unwrap();
+    assert_eq!(drain.next_batch(10, 9999).unwrap().len(), 1);
+    drain.settle().unwrap();
+    assert!(!spool.has_pending());
+}
+
+#[test]
+fn one_drainer_at_a_time_and_its_pid_is_known() {
+    let Place { spool, .. } = &place(8 << 20);
+    let first = spool.drain().unwrap();
+    assert!(first.is_some());
+    assert!(spool.drain().unwrap().is_none());
+    assert_eq!(spool.drainer(), Some(std::process::id()));
+    drop(first);
+    drop(drainer(spool));
+}
+
+#[test]
+fn a_record_larger_than_a_segment_gets_one_of_its_own() {
+    let Place { spool, .. } = &place(100 << 20);
+    let large = vec![b'L'; record::MAX_RAW];
+    spool.put(&entry(b"before")).unwrap();
+    spool.put(&entry(&large)).unwrap();
+    spool.put(&entry(b"behind")).unwrap();
+    assert_eq!(spool.status().unwrap().pending, 3);
+    let all = drain_all(spool);
+    assert!(all[0] == b"before" && all[1] == large && all[2] == b"behind");
+    assert!(spool.status().unwrap().bytes_on_disk < 10 << 20);
+    let error = spool
+        .put(&entry(&vec![0; record::MAX_RAW + 1]))
+        .unwrap_err();
+    assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+}
+
+#[test]
+fn a_finished_segment_is_used_again_and_its_old_records_stay_dead() {
+    let Place { spool, .. } = &place(512 << 10);
+    let mut delivered = 0;
+    for round in 0_u32..20 {
+        for _ in 0..10 {
+            spool
+                .put(&entry(
+                    &[round.to_le_bytes().as_slice(), &[b'r'; 20_000]].concat(),
+                ))
+                .unwrap();
+        }
+        let all = drain_all(spool);
+        assert!(all.iter().all(|raw| raw.starts_with(&round.to_le_bytes())));
+        delivered += all.len();
+    }
+    assert_eq!(delivered, 200);
+    let names = files(spool.folder());
+    assert!(names.contains(&"spare".to_owned()), "{names:?}");
+    assert_eq!(names.len(), 3, "{names:?}");
+}
+
+#[test]
+fn a_full_spool_refuses_evicts_nothing_and_takes_again_after_a_drain() {
+    let Place { spool, .. } = &place(512 << 10);
+    let mut kept = 0;
+    let error = loop {
+        match spool.put(&entry(&[b'f'; 10_000])) {
+            Ok(_) => kept += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, Error::Full { .. }), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("raise spool.max_size") && !text.ends_with('.'),
+        "{text}"
+    );
+    let status = spool.status().unwrap();
+    assert!(status.bytes_on_disk <= 512 << 10);
+    assert_eq!(status.pending, kept);
+    assert_eq!(drain_all(spool).len() as u64, kept);
+    spool.put(&entry(b"again")).unwrap();
+}
+
+#[test]
+fn the_reserve_of_the_disk_is_kept() {
+    let state = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        disk_reserve: Percent(100),
+        ..Settings::default()
+    };
+    let error = Spool::new(state.path(), "unassigned", &settings)
+        .put(&entry(b"x"))
+        .unwrap_err();
+    assert!(matches!(error, Error::DiskLow { .. }), "{error}");
+    assert!(error.to_string().contains("spool.disk_reserve"), "{error}");
+}
+
+#[test]
+fn what_stands_in_the_way_is_named_with_its_fix() {
+    let state = tempfile::tempdir().unwrap();
+    fs::write(state.path().join("spool"), "a file").unwrap();
+    let error = spool(state.path(), 1 << 20)
+        .put(&entry(b"x"))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("a file is in the way"), "{error}");
+    let error = spool(Path::new("/proc/nowhere"), 1 << 20)
+        .put(&entry(b"x"))
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("cannot create the folder /proc/nowhere"),
+        "{error}"
+    );
+    assert!(!spool(Path::new("/nowhere"), 1 << 20).has_pending());
+    assert_eq!(
+        spool(Path::new("/nowhere"), 1 << 20)
+            .status()
+            .unwrap()
+            .pending,
+        0
+    );
+}
+
+#[test]
+fn folders_are_0700_and_files_0600() {
+    let Place { state, spool } = &place(1 << 20);
+    spool.put(&entry(b"x")).unwrap();
+    let id = spool.bury(&letter(b"y")).unwrap();
+    drop(drainer(spool));
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let folder = spool.folder();
+    for path in [
+        state.path().join("spool").as_path(),
+        folder,
+        &folder.join("dead"),
+    ] {
+        assert_eq!(mode(path), 0o700, "{}", path.display());
+    }
+    for name in [
+        segment::file_name(1),
+        "drain.lock".into(),
+        format!("dead/{id}.dead"),
+    ] {
+        assert_eq!(mode(&folder.join(&name)), 0o600, "{name}");
+    }
+    assert_eq!(destinations(state.path()).unwrap(), ["0123456789abcdef"]);
+}
+
+fn letter(raw: &[u8]) -> DeadLetter<'_> {
+    DeadLetter {
+        reason: "no \"good\"\nat all",
+        received_at_ms: 7,
+        source: 2,
+        options: b"\xff\x00o",
+        raw,
+    }
+}
+
+#[test]
+fn a_dead_letter_is_kept_once_shown_whole_and_dropped() {
+    let Place { spool, .. } = &place(1 << 20);
+    let id = spool.bury(&letter(b"raw\nbytes\0")).unwrap();
+    assert_eq!(spool.bury(&letter(b"raw\nbytes\0")).unwrap(), id);
+    let text = spool
+        .bury(&DeadLetter {
+            options: b"text",
+            ..letter(b"other")
+        })
+        .unwrap();
+    let listed = spool.dead().unwrap();
+    assert_eq!(listed.len(), 2);
+    let summary = listed.iter().find(|dead| dead.id == id).unwrap();
+    assert_eq!(
+        (summary.bytes, summary.reason.as_str()),
+        (10, "no \"good\"\nat all")
+    );
+    let shown = spool.dead_show(&id).unwrap();
+    assert_eq!(
+        (shown.raw.as_slice(), shown.options.as_slice()),
+        (&b"raw\nbytes\0"[..], &b"\xff\x00o"[..])
+    );
+    assert_eq!(spool.dead_show(&text).unwrap().options, b"text");
+    spool.dead_drop(&id).unwrap();
+    assert!(matches!(
+        spool.dead_show(&id),
+        Err(Error::NoDeadLetter { .. })
+    ));
+    assert_eq!(spool.status().unwrap().dead, 1);
+}
+
+#[test]
+fn an_id_is_no_path() {
+    let Place { spool, .. } = &place(1 << 20);
+    spool.bury(&letter(b"x")).unwrap();
+    fs::write(spool.folder().join("secret.dead"), "{}").unwrap();
+    for id in [
+        "../secret",
+        "",
+        ".",
+        "/etc/passwd",
+        "1-0123456789abcdef-1/../../secret",
+        "1-0123456789abcdeg-1",
+    ] {
+        assert!(
+            matches!(spool.dead_drop(id), Err(Error::NoDeadLetter { .. })),
+            "{id}"
+        );
+    }
+}
+
+#[test]
+fn a_flood_of_dead_letters_leaves_room_for_alerts() {
+    let Place { spool, .. } = &place(4 << 20);
+    let mut letters = 0_u32;
+    let error = loop {
+        let raw = [letters.to_le_bytes().as_slice(), &[b'd'; 50_000]].concat();
+        match spool.bury(&letter(&raw)) {
+            Ok(_) => letters += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, Error::DeadFull { .. }), "{error}");
+    for _ in 0..200 {
+        spool.put(&entry(&[b'a'; 10_000])).unwrap();
+    }
+    assert!(spool.status().unwrap().bytes_on_disk <= 4 << 20);
+}
+
+#[test]
+fn a_full_spool_still_buries() {
+    let Place { spool, .. } = &place(4 << 20);
+    while spool.put(&entry(&[b'a'; 50_000])).is_ok() {}
+    for number in 0_u8..4 {
+        spool.bury(&letter(&[number; 90_000])).unwrap();
+    }
+    assert!(spool.status().unwrap().bytes_on_disk <= 4 << 20);
+}
+
+#[test]
+fn a_segment_of_a_later_version_is_left_alone() {
+    let Place { spool, .. } = &place(1 << 20);
+    spool.put(&entry(b"x")).unwrap();
+    let path = spool.folder().join(segment::file_name(1));
+    let length = fs::metadata(&path).unwrap().len();
+    let mark = sectors::Mark {
+        generation: 1,
+        offset: length,
+        seq: sectors::VERSION + 1,
+    };
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    step::write_at(&file, &sectors::encode(sectors::Kind::Header, &mark), 0).unwrap();
+    assert!(!spool.has_pending());
+    assert!(drain_all(spool).is_empty());
+    assert_eq!(spool.put(&entry(b"y")).unwrap().segment, 2);
+    assert_eq!(drain_all(spool), [b"y"]);
+    assert!(path.exists());
+}
+
+#[test]
+fn junk_in_the_folder_is_no_trouble() {
+    let Place { spool, .. } = &place(1 << 20);
+    spool.prepare().unwrap();
+    fs::write(spool.folder().join(segment::file_name(3)), "").unwrap();
+    fs::write(spool.folder().join(segment::file_name(4)), vec![0xA5; 9000]).unwrap();
+    fs::write(spool.folder().join("00000000000000000009.journal~"), "x").unwrap();
+    fs::write(spool.folder().join("spare"), "x").unwrap();
+    assert_eq!(spool.put(&entry(b"one")).unwrap().segment, 5);
+    assert_eq!(drain_all(spool), [b"one"]);
+    let dead = spool.dead().unwrap();
+    assert_eq!(dead.len(), 1, "{dead:?}");
+    assert!(
+        dead[0]
+            .reason
+            .starts_with("damaged record in 00000000000000000004.journal at offset 4096")
+    );
+    assert!(!spool.has_pending());
+}
+
+#[test]
+fn a_search_behind_forged_damage_ends_in_time() {
+    let magic = [0x00, 0xA7, 0x01, 0xC5];
+    let mut bytes = vec![0_u8; 4 << 20];
+    for (index, block) in bytes.chunks_exact_mut(32).enumerate() {
+        block[..4].copy_from_slice(&magic);
+        block[8..12].copy_from_slice(
+            &u32::try_from((4 << 20) - index * 32 - 32)
+                .unwrap()
+                .max(4)
+                .to_le_bytes(),
+        );
+        block[16..24].copy_from_slice(&9_u64.to_le_bytes());
+    }
+    let started = std::time::Instant::now();
+    let scan = scan::scan(1, &bytes, 0, 0);
+    assert!(scan.gave_up && scan.tail == bytes.len());
+    assert!(started.elapsed().as_secs() < 5);
+}

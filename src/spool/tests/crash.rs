@@ -1,0 +1,192 @@
+//! Death at every step: a child does everything that changes the disk and is killed, by a real
+//! SIGKILL, before the n-th change or in the middle of it; then the spool is opened again.
+
+use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{DeadLetter, Spool, drain_all, entry, quick_folder, spool};
+
+const KILL_AT: &str = "SPOOL_TEST_KILL_AT";
+const STATE: &str = "SPOOL_TEST_STATE";
+const MAX_SIZE: u64 = 1 << 20;
+
+static STEPS: AtomicUsize = AtomicUsize::new(0);
+
+/// One change of the disk is about to be made.
+pub(crate) fn step() {
+    let steps = STEPS.fetch_add(1, Ordering::SeqCst);
+    if kill_at().is_some_and(|at| at == steps) {
+        kill(Pid::this(), Signal::SIGKILL).unwrap();
+    }
+}
+
+/// True in a child that is to be killed.
+pub(crate) fn armed() -> bool {
+    kill_at().is_some()
+}
+
+fn kill_at() -> Option<usize> {
+    static AT: OnceLock<Option<usize>> = OnceLock::new();
+    *AT.get_or_init(|| std::env::var(KILL_AT).ok()?.parse().ok())
+}
+
+/// The test program itself, running one of its tests as another process.
+pub(super) fn child(test: &str, state: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "--ignored", "--quiet", "--test-threads=1", test]);
+    command
+        .env(STATE, state)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+/// The folder that the parent gave; `None` when nobody did.
+pub(super) fn state() -> Option<std::path::PathBuf> {
+    std::env::var_os(STATE).map(Into::into)
+}
+
+fn raw(number: usize) -> Vec<u8> {
+    let mut raw = format!("<{number}>").into_bytes();
+    raw.resize(if number % 7 == 3 { 200_000 } else { 45_000 }, b'.');
+    raw
+}
+
+fn number(raw: &[u8]) -> usize {
+    let text = String::from_utf8_lossy(&raw[1..]);
+    text.split_once('>').unwrap().0.parse().unwrap()
+}
+
+fn note(state: &Path, what: &str) {
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(state.join("notes"))
+        .unwrap();
+    file.write_all(format!("{what}\n").as_bytes()).unwrap();
+}
+
+fn put(state: &Path, spool: &Spool, number: usize) {
+    spool.put(&entry(&raw(number))).unwrap();
+    note(state, &format!("acked {number}"));
+}
+
+fn drain(state: &Path, spool: &Spool, batches: usize) {
+    let mut drain = spool.drain().unwrap().unwrap();
+    for _ in 0..batches {
+        let batch = drain.next_batch(2, 1 << 20).unwrap();
+        batch
+            .iter()
+            .for_each(|(_, entry)| note(state, &format!("stored {}", number(&entry.raw))));
+        drain.settle().unwrap();
+        batch
+            .iter()
+            .for_each(|(_, entry)| note(state, &format!("settled {}", number(&entry.raw))));
+    }
+}
+
+#[test]
+#[ignore = "a part of the test below, run by it in a process of its own"]
+fn victim() {
+    let Some(state) = state() else { return };
+    let spool = spool(&state, MAX_SIZE);
+    (0..5).for_each(|number| put(&state, &spool, number));
+    drain(&state, &spool, 2);
+    (5..8).for_each(|number| put(&state, &spool, number));
+    drain(&state, &spool, 5);
+    (8..11).for_each(|number| put(&state, &spool, number));
+    drain(&state, &spool, 3);
+    (11..14).for_each(|number| put(&state, &spool, number));
+    let letter = DeadLetter {
+        reason: "r",
+        received_at_ms: 1,
+        source: 1,
+        options: b"",
+        raw: b"dead",
+    };
+    spool.bury(&letter).unwrap();
+    note(&state, "acked 999");
+    note(&state, &format!("steps {}", STEPS.load(Ordering::SeqCst)));
+}
+
+fn noted(state: &Path, what: &str) -> BTreeSet<usize> {
+    let notes = fs::read_to_string(state.join("notes")).unwrap_or_default();
+    let numbers = notes
+        .lines()
+        .filter_map(|line| line.split_once(' ').filter(|(word, _)| *word == what));
+    numbers.map(|(_, number)| number.parse().unwrap()).collect()
+}
+
+fn check(state: &Path, at: usize) {
+    let spool = spool(state, MAX_SIZE);
+    let (acked, stored, settled) = (
+        noted(state, "acked"),
+        noted(state, "stored"),
+        noted(state, "settled"),
+    );
+    let pending = spool.has_pending();
+    let found: Vec<usize> = drain_all(&spool).iter().map(|raw| number(raw)).collect();
+    let once: BTreeSet<usize> = found.iter().copied().collect();
+    assert_eq!(pending, !found.is_empty(), "step {at}");
+    assert_eq!(once.len(), found.len(), "step {at}: twice in {found:?}");
+    assert!(
+        once.is_disjoint(&settled),
+        "step {at}: settled {settled:?}, found {found:?}"
+    );
+    let alerts: BTreeSet<usize> = acked
+        .iter()
+        .copied()
+        .filter(|&number| number != 999)
+        .collect();
+    let kept: BTreeSet<usize> = once.union(&stored).copied().collect();
+    assert!(
+        alerts.is_subset(&kept),
+        "step {at}: acked {acked:?}, kept {kept:?}"
+    );
+    assert!(
+        kept.difference(&alerts).count() <= 1,
+        "step {at}: acked {acked:?}, kept {kept:?}"
+    );
+    let dead = spool.dead().unwrap();
+    assert!(
+        dead.iter().all(|letter| letter.reason == "r"),
+        "step {at}: {dead:?}"
+    );
+    assert!(!acked.contains(&999) || dead.len() == 1, "step {at}");
+    spool.put(&entry(b"<77>next")).unwrap();
+    assert_eq!(drain_all(&spool), [b"<77>next"], "step {at}");
+    assert!(
+        spool.status().unwrap().bytes_on_disk <= MAX_SIZE,
+        "step {at}"
+    );
+}
+
+#[test]
+fn death_at_every_step_loses_nothing() {
+    let whole = quick_folder();
+    let run = |state: &Path, at: Option<usize>| {
+        let mut victim = child("spool::tests::crash::victim", state);
+        victim.env(KILL_AT, at.unwrap_or(usize::MAX).to_string());
+        victim.status().unwrap()
+    };
+    assert!(run(whole.path(), None).success());
+    let steps = *noted(whole.path(), "steps").first().unwrap();
+    assert!(steps > 100, "{steps}");
+    check(whole.path(), steps);
+    for at in 0..steps {
+        let state = quick_folder();
+        assert!(
+            !run(state.path(), Some(at)).success(),
+            "step {at} did not kill"
+        );
+        check(state.path(), at);
+    }
+}
