@@ -136,6 +136,9 @@ const STORE_SHARE: f32 = 0.8;
 /// What a call that has stored its own alert spends on what lies in the spool, at most.
 const HEAL_LIMIT: Duration = Duration::from_millis(200);
 
+/// What a drain without hurry waits for MongoDB's first answer, at most.
+const CONNECT: Duration = Duration::from_secs(10);
+
 /// Delivers alerts to one destination.
 pub struct Delivery<'a> {
     settings: &'a Settings,
@@ -186,7 +189,7 @@ impl<'a> Delivery<'a> {
         }
         match self.store(raw, receipt) {
             Err(store::Error::Unavailable(why)) => {
-                breaker.open(&why);
+                breaker.open(&why, self.spool);
                 self.spool(raw, receipt, Some(why))
             }
             Err(store::Error::Settings(why)) => {
@@ -262,10 +265,7 @@ impl<'a> Delivery<'a> {
         let end = self.end;
         let began = Instant::now();
         let store = Store::open(self.store, left(end))?;
-        let mut memory = Memory::of(self.spool.folder());
-        if !memory.knows_indexes() {
-            memory.indexes(store.create_indexes_if_empty(left(end))?);
-        }
+        let mut memory = Memory::ready(self.spool, &store, left(end))?;
         let document = self.enricher.document(raw, receipt);
         // `deliver` has validated it; should the two ever disagree it is a dead letter.
         let document = document.map_err(|why| store::Error::Rejected(why.to_string()))?;
@@ -273,8 +273,7 @@ impl<'a> Delivery<'a> {
             .insert(&[document.bson], left(end))?
             .into_iter()
             .next();
-        memory.connected_in(began.elapsed());
-        memory.keep(self.spool);
+        memory.connected_in(began.elapsed(), self.spool);
         self.heal(&store, end);
         store.close();
         written.ok_or_else(|| store::Error::Unavailable("MongoDB gave no answer".to_owned()))
@@ -300,6 +299,9 @@ impl<'a> Delivery<'a> {
             return;
         };
         let limits = Limits::brief(end);
+        if Memory::ready(self.spool, &store, left(end)).is_err() {
+            return store.close();
+        }
         let is_back = match drain::drain(self.spool, &store, &mut self.enricher, &limits) {
             Ok(drained) => drained.reached_store(),
             // Whoever drains may be stopped: the breaker does not depend on it.
@@ -335,7 +337,11 @@ pub fn drain_all(
     store: &Store,
     enricher: &mut Enricher,
 ) -> Result<Drained, drain::Error> {
-    let drained = drain::drain(spool, store, enricher, &Limits::unhurried())?;
+    let limits = Limits::unhurried();
+    if spool.has_pending() {
+        Memory::ready(spool, store, CONNECT)?;
+    }
+    let drained = drain::drain(spool, store, enricher, &limits)?;
     if drained.reached_store() {
         Breaker::of(spool.folder()).close();
     }

@@ -1,4 +1,79 @@
-//! HEAD
+//! The spool: a durable queue on disk, one folder per destination, shared by many short processes
+//! that may die or be stopped at any instant, and by one drainer. Nobody resides; locks are `flock`.
+//!
+//! # On disk
+//!
+//! `<state>/spool/<destination>/` (folders 0700, files 0600):
+//!
+//! - `<20 digits>.journal`: segments. The number rises; the newest is the one that is written to.
+//! - `spare`: at most one finished segment of standard size, to be used again.
+//! - `new-*`: segments being made; their makers hold their locks, so that others know leftovers.
+//! - `drain.lock`: held by the one drainer, who writes his pid into it.
+//! - `dead/<id>.dead`: dead letters, `dead/new-*` those being written.
+//!
+//! A segment has a fixed size (a larger one of its own for a record that does not fit), real zeros
+//! when it is new, so that an append changes nothing but data. Its head is four sectors of 512
+//! bytes, each with its own checksum: *header* {generation = number, size, version}, *hint*
+//! {generation, tail, last seq}, *cursor* {generation, offset up to which all is delivered, seq},
+//! *seal* (anything in it: nobody appends here again). From 4096 on records, aligned to 32 bytes
+//! (see `record`): the checksum covers the generation, so that what an earlier use of the file has
+//! left is no record. Behind the last record lies a block of 32 zeros, written along with it.
+//! Alignment supposes what every journal supposes: writing a sector again with the same bytes at
+//! its start cannot harm them.
+//!
+//! # Put
+//!
+//! 1. Lock the newest segment, without waiting; if others hold it, one of the few before it; retry
+//!    for 2 ms at most, then make a new one. A stopped holder blocks nobody. Look at the sectors
+//!    only now, under the lock: a segment that was recycled, removed or sealed meanwhile tells so.
+//! 2. The tail is where the hint says, if the zero block lies there. If not (a writer died before
+//!    his hint, the power failed, something rotted) the whole segment is walked, and the tail is
+//!    behind the last valid record, the hint and the cursor, whichever is furthest: nothing
+//!    acknowledged is ever overwritten, be it unreadable.
+//! 3. Write the record and the zero block; fdatasync. If the tail was not proven by a hint, sync the
+//!    folder, the spool's and the state folder too: the one who made them may have died before.
+//! 4. Write the hint, which is not synced. So a valid hint proves that step 3 was done once.
+//!
+//! A step that fails seals the segment, and the record goes to a new one; if that fails too, the
+//! caller gets the error. Crash after 1 or 2: nothing happened. In 3: the record is whole and will
+//! be delivered, or its checksum is wrong and the next writer overwrites it. After 3: it counts,
+//! the next writer finds it by walking. After a power failure the hint on disk may be one record
+//! late (each fdatasync takes the hint before it along), and the block at its tail is not zero.
+//!
+//! # A new segment
+//!
+//! Fresh: `new-*` locked, zeros, header, fsync, link as the next number (fails if another was
+//! faster: then that one is used), unlink `new-*`. Reused: lock `spare`; go on only if that name
+//! still is this file and its only one; write the header of the next generation, blank sectors and
+//! a zero block, fdatasync; link; unlink `spare`. Crash before the link: a leftover, which goes
+//! when room is needed or at the next drain, or a spare as good as before, since a spare never holds
+//! anything that waits. Between link and unlink: two names for one file; the segment is in use, and
+//! whoever takes the spare sees two links and removes only that name. The next number is above the
+//! newest segment's and above the generation in the spare, so that no generation comes twice in one
+//! file. Making a segment is refused beyond the limits; an append to one that exists never is.
+//!
+//! # Drain
+//!
+//! One drainer, by `drain.lock`. It reads without the segments' locks. A record half seen while it
+//! is written looks like damage or like the tail; damage is believed only when it is still there in
+//! a second reading, and only below what the first found complete. A stretch that is no record is
+//! damage when a valid record lies behind it or the hint names a tail beyond it; otherwise it is
+//! the tail. Damage becomes a dead letter, always, outside of their share.
+//!
+//! `settle` after everything taken out is stored or buried: damage to dead letters, then the
+//! cursor, not synced: if it is lost, records come again, which is harmless. Then each segment that
+//! was read to its end, unless it is the newest and can still take records: lock it (if it is held,
+//! the next drain will), look again whether anything came, seal it, link it as `spare` if there is
+//! none, unlink its number. Crash before the unlink: it is found delivered and the work is done
+//! again. Power failure: any of these may be undone, and delivered records come again.
+//!
+//! # Limits
+//!
+//! Segments, spare and dead letters together never exceed `max_size`; a tenth is kept for dead
+//! letters, which may take no more than that (or 1 MiB) and 10,000 files, so that a flood of bad
+//! input cannot crowd out alerts, and a full spool can still be drained. Only damage goes beyond.
+//! No segment is made when less than the reserve would stay free on the disk. Full is an error,
+//! nothing is evicted. Lengths on disk are checked before they are believed.
 
 mod dead;
 mod drain;

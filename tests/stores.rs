@@ -150,6 +150,15 @@ fn indexes_are_made_on_an_empty_collection_only() {
 }
 
 #[test]
+fn a_first_alert_by_way_of_the_spool_finds_indexes_too() {
+    let wazuh = Wazuh::new("indexed_late");
+    wazuh.settings("[delivery]\nmode = \"spool\"\n");
+    wazuh.call(numbered(0).to_string()).assert_yes();
+    wazuh.drain();
+    assert!(indexes("indexed_late").len() > 1);
+}
+
+#[test]
 fn the_role_that_is_shipped_is_enough_and_not_too_much() {
     let (server, root) = with_logins();
     let resource = doc! { "db": "narrow", "collection": "alerts" };

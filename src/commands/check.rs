@@ -169,6 +169,10 @@ fn check_report(findings: &mut Findings, report: &Report) {
             "see integrations/mongodb-role.js for the role that is needed",
         ),
     }
+    if !report.may_insert {
+        let fix = "see integrations/mongodb-role.js for the role that is needed";
+        findings.bad("role", "the login may not insert into alerts", fix);
+    }
     check_indexes(findings, report);
     if report.clock_skew_ms.abs() > SKEW_MS {
         let skew = format!(

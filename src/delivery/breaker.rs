@@ -8,6 +8,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use crate::spool::Spool;
+
 /// The breaker of one destination.
 #[derive(Debug)]
 pub struct Breaker {
@@ -36,9 +38,10 @@ impl Breaker {
 
     /// Opens it: MongoDB has just failed. A breaker that cannot be written costs the next call
     /// its deadline and loses nothing.
-    pub fn open(&self, why: &str) {
-        if let Some(folder) = self.path.parent() {
-            std::fs::create_dir_all(folder).ok();
+    pub fn open(&self, why: &str, spool: &Spool) {
+        if let Err(error) = spool.prepare() {
+            log::warn!("{error}");
+            return;
         }
         let file = OpenOptions::new()
             .write(true)
@@ -86,9 +89,10 @@ mod tests {
     #[test]
     fn one_of_many_may_probe() {
         let folder = tempfile::tempdir().unwrap();
-        let breaker = Breaker::of(folder.path());
+        let spool = Spool::new(folder.path(), "x", &crate::spool::Settings::default());
+        let breaker = Breaker::of(spool.folder());
         assert!(!breaker.is_open());
-        breaker.open("connection refused");
+        breaker.open("connection refused", &spool);
         assert!(breaker.is_open());
         assert_eq!(breaker.reason().as_deref(), Some("connection refused"));
         assert!(
@@ -97,7 +101,7 @@ mod tests {
         );
         assert!(breaker.claim_probe(Duration::ZERO));
         let old = SystemTime::now() - Duration::from_secs(11);
-        File::open(folder.path().join("breaker"))
+        File::open(spool.folder().join("breaker"))
             .unwrap()
             .set_modified(old)
             .unwrap();

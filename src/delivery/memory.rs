@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::spool::Spool;
-use crate::store::Indexes;
+use crate::store::{self, Indexes, Store};
 
 /// Raised when the indexes change, so that an empty collection gets the new ones.
 const INDEXES: &str = "1";
@@ -16,7 +16,8 @@ pub(super) struct Memory {
     path: PathBuf,
     indexes: bool,
     connect_ms: Option<u64>,
-    changed: bool,
+    /// The indexes have been looked at just now, so this call says nothing about the usual time.
+    unusual: bool,
 }
 
 impl Memory {
@@ -32,34 +33,40 @@ impl Memory {
         Self {
             indexes: value("indexes").is_some_and(|(_, version)| version == INDEXES),
             connect_ms: value("connect_ms").and_then(|(_, millis)| millis.parse().ok()),
-            changed: false,
+            unusual: false,
             path,
         }
     }
 
-    pub(super) fn knows_indexes(&self) -> bool {
-        self.indexes
-    }
-
-    pub(super) fn indexes(&mut self, found: Indexes) {
-        match found {
-            Indexes::Created => log::info!("created the indexes of the empty collection"),
-            Indexes::LeftAlone => log::info!("the collection is not empty: no index was created"),
-            Indexes::NotAllowed => log::warn!("the login may not create indexes"),
+    /// Looks at the indexes before the first write to a server, whoever does it.
+    pub(super) fn ready(
+        spool: &Spool,
+        store: &Store,
+        within: Duration,
+    ) -> Result<Self, store::Error> {
+        let mut memory = Self::of(spool.folder());
+        if !memory.indexes {
+            match store.create_indexes_if_empty(within)? {
+                Indexes::Created => log::info!("created the indexes of the empty collection"),
+                Indexes::LeftAlone => log::info!("the collection is not empty: no index created"),
+                Indexes::NotAllowed => log::warn!("the login may not create indexes"),
+            }
+            memory.indexes = true;
+            memory.unusual = true;
+            memory.keep(spool);
         }
-        self.indexes = true;
-        self.changed = true;
+        Ok(memory)
     }
 
     /// Notes how long a whole write took; a change by less than half is not worth a write.
-    pub(super) fn connected_in(&mut self, took: Duration) {
+    pub(super) fn connected_in(&mut self, took: Duration, spool: &Spool) {
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let near = |known: u64| {
             millis <= known.saturating_mul(2).max(50) && millis.saturating_mul(2) + 50 >= known
         };
-        if !self.connect_ms.is_some_and(near) {
+        if !self.unusual && !self.connect_ms.is_some_and(near) {
             self.connect_ms = Some(millis);
-            self.changed = true;
+            self.keep(spool);
         }
     }
 
@@ -68,8 +75,8 @@ impl Memory {
     }
 
     /// Without it later calls ask again, which costs time and loses nothing.
-    pub(super) fn keep(&self, spool: &Spool) {
-        if !self.changed || spool.prepare().is_err() {
+    fn keep(&self, spool: &Spool) {
+        if spool.prepare().is_err() {
             return;
         }
         let text = format!(

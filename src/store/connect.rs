@@ -46,6 +46,13 @@ pub(super) fn within<T>(
 
 pub(super) async fn options(settings: &Settings, within: Duration) -> Result<ClientOptions, Error> {
     let (uri, password) = (settings.uri()?, settings.password()?);
+    if !["mongodb://", "mongodb+srv://"]
+        .iter()
+        .any(|scheme| uri.expose().starts_with(scheme))
+    {
+        let why = "store.uri: it has to begin with mongodb:// or mongodb+srv://";
+        return Err(Error::Settings(why.to_owned()));
+    }
     let uri = credentials::with_login(
         uri.expose(),
         settings.username.as_deref(),

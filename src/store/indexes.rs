@@ -47,15 +47,18 @@ pub(super) fn models() -> Vec<IndexModel> {
 
 pub(super) async fn create_if_empty(database: Database) -> Result<Indexes, Error> {
     let collection: Collection<Document> = database.collection(alerts::NAME);
-    let count = collection.estimated_document_count().await;
-    if count.map_err(|error| refusal::sort(&error))? > 0 {
-        return Ok(Indexes::LeftAlone);
-    }
-    match collection.create_indexes(models()).await {
-        Ok(_) => Ok(Indexes::Created),
-        Err(error) => match error.kind.as_ref() {
+    let created = async {
+        if collection.estimated_document_count().await? > 0 {
+            return Ok(Indexes::LeftAlone);
+        }
+        collection.create_indexes(models()).await?;
+        Ok(Indexes::Created)
+    };
+    created
+        .await
+        .or_else(|error: mongodb::error::Error| match error.kind.as_ref() {
+            // Who may insert and no more still delivers.
             ErrorKind::Command(command) if command.code == UNAUTHORIZED => Ok(Indexes::NotAllowed),
             _ => Err(refusal::sort(&error)),
-        },
-    }
+        })
 }

@@ -19,6 +19,8 @@ pub struct Report {
     pub connected_in: Duration,
     /// Write, read back and delete of one document with the product's write concern.
     pub round_trip: Result<Duration, String>,
+    /// Whether the login may insert alerts; true where nobody needs to log in.
+    pub may_insert: bool,
     /// Names of the alerts' indexes that are missing.
     pub missing_indexes: Vec<String>,
     /// Alerts there, estimated.
@@ -51,6 +53,7 @@ fn ask(database: &Database, started: Instant) -> mongodb::error::Result<Report> 
         replica_set: hello.get_str("setName").ok().map(str::to_owned),
         connected_in,
         round_trip: round_trip(database).map_err(|error| refusal::sort(&error).to_string()),
+        may_insert: may_insert(database)?,
         missing_indexes: missing_indexes(database)?,
         alerts: collection.estimated_document_count().run()?,
         clock_skew_ms: clock_skew(&hello),
@@ -64,19 +67,59 @@ fn clock_skew(hello: &Document) -> i64 {
         .map_or(0, |server| now - server.timestamp_millis())
 }
 
-/// In `alerts` itself: a role may be bound to that collection. The document says what it is and
-/// expires by itself should the delete fail.
+/// Not in `alerts`: a hook that may delete alerts may do too much.
+const CHECKED: &str = "custom_mongo_check";
+
 fn round_trip(database: &Database) -> mongodb::error::Result<Duration> {
-    let collection = database.collection::<Document>(alerts::NAME);
+    let collection = database.collection::<Document>(CHECKED);
     let now = mongodb::bson::DateTime::now();
     let id = format!("check-{}-{}", std::process::id(), now.timestamp_millis());
     let started = Instant::now();
     collection
-        .insert_one(doc! { "_id": &id, "_source": "check", "_expire_at": now })
+        .insert_one(doc! { "_id": &id, "at": now })
         .run()?;
     collection.find_one(doc! { "_id": &id }).run()?;
     collection.delete_one(doc! { "_id": &id }).run()?;
     Ok(started.elapsed())
+}
+
+/// From `connectionStatus`, so that nothing has to be written.
+fn may_insert(database: &Database) -> mongodb::error::Result<bool> {
+    let ask = doc! { "connectionStatus": 1, "showPrivileges": true };
+    let status = database.run_command(ask).run()?;
+    let Ok(login) = status.get_document("authInfo") else {
+        return Ok(true);
+    };
+    let nobody = login
+        .get_array("authenticatedUsers")
+        .is_ok_and(Vec::is_empty);
+    let privileges = login.get_array("authenticatedUserPrivileges");
+    let granted = privileges.is_ok_and(|all| {
+        let all = all.iter().filter_map(|privilege| privilege.as_document());
+        all.into_iter()
+            .any(|privilege| grants_insert(privilege, database.name()))
+    });
+    // Without access control the server lists neither users nor privileges.
+    Ok(nobody || granted)
+}
+
+fn grants_insert(privilege: &Document, database: &str) -> bool {
+    let inserts = privilege.get_array("actions").is_ok_and(|actions| {
+        actions
+            .iter()
+            .any(|action| action.as_str() == Some("insert"))
+    });
+    let Ok(resource) = privilege.get_document("resource") else {
+        return false;
+    };
+    // An empty name stands for any.
+    let covers = |key: &str, name: &str| {
+        resource
+            .get_str(key)
+            .is_ok_and(|granted| granted.is_empty() || granted == name)
+    };
+    let any = resource.get_bool("anyResource").unwrap_or(false);
+    inserts && (any || covers("db", database) && covers("collection", alerts::NAME))
 }
 
 fn missing_indexes(database: &Database) -> mongodb::error::Result<Vec<String>> {

@@ -71,9 +71,9 @@ fn is_too_large(message: &str) -> bool {
 /// What the driver does not take in a connection string, with the way out.
 fn bad_setting(message: &str) -> String {
     let message = one_line(message);
-    if message.contains("is an invalid option") {
+    if message.contains("is an invalid option") || message.contains("does not support") {
         return format!(
-            "store.uri: {message}; remove it: the driver does not know it, and delivery.deadline bounds every call"
+            "store.uri: {message}; remove this option from the URI (delivery.deadline bounds every call)"
         );
     }
     format!("store.uri: {message}")

@@ -109,7 +109,7 @@ fn a_stopped_holder_of_the_lock_delays_nobody() {
     let first = started.elapsed();
     assert_eq!(id.segment, 2);
     let mut waits: Vec<Duration> = (0..50)
-        .map(|_| timed(|| drop(place.spool.put(&entry(b"more")).unwrap())))
+        .map(|_| timed(|| assert_eq!(place.spool.put(&entry(b"more")).unwrap().segment, 2)))
         .collect();
     waits.sort();
     assert!(
