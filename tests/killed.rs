@@ -7,6 +7,9 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::call::{self, normal};
 use crate::json::Json;
 use crate::lossless::assert_kept;
@@ -14,7 +17,7 @@ use crate::mongod;
 use crate::proxy::{Mode, Proxy};
 use crate::wazuh::{Wazuh, numbered, stored};
 
-const ROUNDS: usize = 75;
+const ROUNDS: usize = 100;
 
 #[test]
 fn killed_while_mongodb_is_up() {
@@ -57,6 +60,27 @@ fn killed_while_draining() {
         drain.outcome();
     }
     assert_all_there(&wazuh, "killed_drain", &numbers);
+}
+
+#[test]
+fn a_call_that_is_stopped_holds_up_no_other() {
+    let dead = format!("mongodb://127.0.0.1:{}/", mongod::free_port());
+    let wazuh = Wazuh::with_uri(&dead, "stopped_call");
+    wazuh.settings("[delivery]\nprobe_every = \"10 min\"\n");
+    wazuh.call(numbered(0).to_string()).assert_yes();
+    for number in 0..30 {
+        let file = wazuh.alert_file(numbered(1000 + number).to_string().as_bytes());
+        let running = call::start(call::integration(&wazuh.home, &normal(&file, "", "")));
+        let pid = Pid::from_raw(i32::try_from(running.child.id()).unwrap());
+        thread::sleep(random(Duration::from_millis(8)));
+        kill(pid, Signal::SIGSTOP).unwrap();
+        let other = wazuh.call(numbered(2000 + number).to_string());
+        kill(pid, Signal::SIGCONT).unwrap();
+        other.assert_yes();
+        assert!(other.took < Duration::from_secs(4), "{:?}", other.took);
+        running.outcome().assert_yes();
+    }
+    assert_eq!(wazuh.pending(), 61);
 }
 
 #[test]
