@@ -20,6 +20,11 @@ const privileges = [
       "listIndexes", // `check` names the indexes that are absent
     ],
   },
+  {
+    // `check` proves the write concern with a document of its own, in a collection of its own.
+    resource: { db: target, collection: "custom_mongo_check" },
+    actions: ["insert", "find", "remove", "dropCollection"],
+  },
 ];
 
 if (users.getRole(role)) {

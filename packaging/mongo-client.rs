@@ -31,7 +31,9 @@ fn main() {
     let outcome = match words[..] {
         ["run", port, database, command] => run(port, database, command),
         ["insert", port, database, file] => insert(port, database, file),
-        _ => Err(Error::other("usage: run PORT DATABASE COMMAND | insert PORT DATABASE FILE")),
+        _ => Err(Error::other(
+            "usage: run PORT DATABASE COMMAND | insert PORT DATABASE FILE",
+        )),
     };
     if let Err(why) = outcome {
         eprintln!("mongo-client: {why}");
@@ -61,11 +63,21 @@ fn insert(port: &str, database: &str, file: &str) -> Result<()> {
     }
     let text = |text: &str| Value::Text(text.into());
     let mut server = connect(port)?;
-    succeeded(&ask(&mut server, "admin", vec![("hello".into(), Value::Int(1))])?)?;
-    let concern = vec![("w".into(), text("majority")), ("j".into(), Value::Bool(true))];
+    succeeded(&ask(
+        &mut server,
+        "admin",
+        vec![("hello".into(), Value::Int(1))],
+    )?)?;
+    let concern = vec![
+        ("w".into(), text("majority")),
+        ("j".into(), Value::Bool(true)),
+    ];
     let command = vec![
         ("insert".into(), text("alerts")),
-        ("documents".into(), Value::List(vec![Value::Document(alert)])),
+        (
+            "documents".into(),
+            Value::List(vec![Value::Document(alert)]),
+        ),
         ("writeConcern".into(), Value::Document(concern)),
     ];
     succeeded(&ask(&mut server, database, command)?)
@@ -78,9 +90,14 @@ fn connect(port: &str) -> Result<TcpStream> {
 }
 
 fn succeeded(answer: &Value) -> Result<()> {
-    let Value::Document(fields) = answer else { return Err(Error::other("no answer")) };
+    let Value::Document(fields) = answer else {
+        return Err(Error::other("no answer"));
+    };
     let faults = ["errmsg", "writeErrors", "writeConcernError"];
-    match fields.iter().find(|(key, _)| faults.contains(&key.as_str())) {
+    match fields
+        .iter()
+        .find(|(key, _)| faults.contains(&key.as_str()))
+    {
         None => Ok(()),
         Some((_, fault)) => {
             let mut shown = String::new();
@@ -96,7 +113,11 @@ fn ask(server: &mut TcpStream, database: &str, mut command: Fields) -> Result<Va
     let mut message = vec![0; 16];
     message.extend([0, 0, 0, 0, 0]);
     encode_document(command, &mut message);
-    for (at, number) in [(0, i32::try_from(message.len()).unwrap()), (4, 1), (12, OP_MSG)] {
+    for (at, number) in [
+        (0, i32::try_from(message.len()).unwrap()),
+        (4, 1),
+        (12, OP_MSG),
+    ] {
         message[at..at + 4].copy_from_slice(&number.to_le_bytes());
     }
     server.write_all(&message)?;
@@ -149,7 +170,10 @@ fn encode(key: &str, value: Value, out: &mut Vec<u8>) {
             0x02
         }
         Value::List(items) => {
-            let fields = items.into_iter().enumerate().map(|(at, item)| (at.to_string(), item));
+            let fields = items
+                .into_iter()
+                .enumerate()
+                .map(|(at, item)| (at.to_string(), item));
             encode_document(fields.collect(), out);
             0x04
         }
@@ -181,7 +205,11 @@ impl<'a> Decoder<'a> {
     }
 
     fn key(&mut self) -> String {
-        let end = self.0.iter().position(|byte| *byte == 0).expect("the end of a key");
+        let end = self
+            .0
+            .iter()
+            .position(|byte| *byte == 0)
+            .expect("the end of a key");
         let key = String::from_utf8_lossy(self.take(end)).into_owned();
         self.take(1);
         key
@@ -193,7 +221,10 @@ impl<'a> Decoder<'a> {
     }
 
     fn hex(&mut self, count: usize) -> String {
-        self.take(count).iter().map(|byte| format!("{byte:02x}")).collect()
+        self.take(count)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     fn document(&mut self) -> Fields {
@@ -271,7 +302,9 @@ fn show_text(text: &str, out: &mut String) {
 }
 
 fn parse(text: &[u8]) -> Result<Value> {
-    Parser { text, at: 0 }.value().ok_or_else(|| Error::other("this is not JSON"))
+    Parser { text, at: 0 }
+        .value()
+        .ok_or_else(|| Error::other("this is not JSON"))
 }
 
 /// JSON as a program writes it; `None` where it is not.
@@ -373,7 +406,11 @@ impl Parser<'_> {
             self.at += 2;
             units.push(self.unit()?);
         }
-        Some(char::decode_utf16(units).next()?.unwrap_or(char::REPLACEMENT_CHARACTER))
+        Some(
+            char::decode_utf16(units)
+                .next()?
+                .unwrap_or(char::REPLACEMENT_CHARACTER),
+        )
     }
 
     fn unit(&mut self) -> Option<u16> {

@@ -6,10 +6,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Gid, Uid, User, chown, geteuid, setgid, setgroups, setuid};
-
-/// Users that Wazuh runs as: `ossec` before 4.3.
-const WAZUH_USERS: [&str; 2] = ["wazuh", "ossec"];
+use nix::unistd::{Gid, Uid, chown, geteuid, setgid, setgroups, setuid};
 
 /// The folders that this process works with.
 #[derive(Debug, Clone)]
@@ -91,18 +88,12 @@ impl Home {
         Ok(heir)
     }
 
-    /// Who is to own a state folder that root creates: whoever owns Wazuh's logs, else `wazuh`.
+    /// Who is to own a state folder that root creates: whoever owns Wazuh's logs.
     fn heir(&self) -> Option<(Uid, Gid)> {
         let home = self.wazuh.as_ref()?;
         let logs = std::fs::metadata(home.join("logs")).ok();
-        let of_logs = logs
-            .map(|meta| owner(&meta))
-            .filter(|(uid, _)| !uid.is_root());
-        of_logs.or_else(|| {
-            let users = WAZUH_USERS.iter();
-            let mut found = users.filter_map(|name| User::from_name(name).ok().flatten());
-            found.next().map(|user| (user.uid, user.gid))
-        })
+        logs.map(|meta| owner(&meta))
+            .filter(|(uid, _)| !uid.is_root())
     }
 }
 

@@ -1,7 +1,7 @@
 //! How a process is started and heard: an integration exactly as wazuh-integratord starts it
 //! (`os_integrator/integrator.c`), and a command as an administrator types it.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::{PipeReader, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -118,17 +118,15 @@ pub(crate) fn number(status: ExitStatus) -> i32 {
         .unwrap_or_else(|| -status.signal().unwrap_or(0))
 }
 
-/// A command as an administrator types it in the Wazuh home, with `input` as its stdin.
-pub(crate) fn typed<S: Into<OsString>>(
-    home: &Path,
-    environment: &[(&str, String)],
-    arguments: impl IntoIterator<Item = S>,
-    input: &[u8],
-) -> Output {
-    let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
-    let mut command = integration(home, &arguments);
-    command.arg0(home.join("integrations/custom-mongo"));
-    command.envs(environment.iter().map(|(name, value)| (name, value)));
+/// The same environment, with the name that tells a command of an administrator from a call.
+pub(crate) fn command<S: AsRef<OsStr>>(home: &Path, arguments: &[S]) -> Command {
+    let mut command = integration(home, arguments);
+    command.arg0("custom-mongo");
+    command
+}
+
+/// Runs a command to its end, with `input` as its stdin.
+pub(crate) fn finish(mut command: Command, input: &[u8]) -> Output {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

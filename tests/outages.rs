@@ -195,11 +195,7 @@ fn a_drain_that_is_stopped_holds_up_no_call() {
     proxy.set(Mode::Refuse);
     hand_over(&wazuh, 0..20);
     proxy.set(Mode::Delay(Duration::from_millis(100)));
-    let command = crate::call::integration(&wazuh.home, &["spool", "drain"]);
-    let mut drain = std::process::Command::new("sh");
-    // The shell gives itself the name that tells a command from a call.
-    drain.args(["-c", "exec \"$0\" spool drain"]).arg(command.get_program());
-    let mut drain = drain.current_dir(&wazuh.home).spawn().unwrap();
+    let mut drain = wazuh.command(&["spool", "drain"]).spawn().unwrap();
     thread::sleep(Duration::from_millis(350));
     let pid = nix::unistd::Pid::from_raw(i32::try_from(drain.id()).unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
@@ -215,11 +211,15 @@ fn a_drain_that_is_stopped_holds_up_no_call() {
 #[test]
 fn a_state_folder_that_cannot_be_used_loses_no_alert_while_mongodb_is_there() {
     let (proxy, wazuh) = behind_proxy("no_state", "");
+    std::fs::remove_dir(wazuh.state()).ok();
     std::fs::write(wazuh.state(), "a file where a folder should be").unwrap();
     wazuh.call(numbered(0).to_string()).assert_yes();
     assert_once(&Kept::of(stored("no_state")), 1);
     proxy.set(Mode::Refuse);
-    let line = wazuh.call(numbered(1).to_string()).assert_no(1, &wazuh).to_owned();
+    let line = wazuh
+        .call(numbered(1).to_string())
+        .assert_no(1, &wazuh)
+        .to_owned();
     assert!(line.contains("var/db/custom-mongo"), "{line}");
 }
 

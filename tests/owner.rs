@@ -75,7 +75,7 @@ fn spooling(database: &str) -> Wazuh {
 
 /// Gives a user what belongs to `wazuh` in a real home, and the state folder.
 fn give_to(user: u32, wazuh: &Wazuh) {
-    fs::create_dir(wazuh.state()).unwrap();
+    fs::create_dir_all(wazuh.state()).unwrap();
     let theirs = [
         "etc",
         "etc/custom-mongo.toml",

@@ -2,10 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 
-use crate::call::{self, normal};
+use crate::call::normal;
 use crate::mongod;
 use crate::wazuh::{ALERTS, Wazuh, numbered, only, stored, text};
 
@@ -161,7 +160,7 @@ fn the_state_folder_can_be_elsewhere() {
         .environment
         .push(("CUSTOM_MONGO_STATE_DIR", state.display().to_string()));
     wazuh.call(first()).assert_yes();
-    assert!(state.join("spool").is_dir() && !wazuh.state().exists());
+    assert!(state.join("spool").is_dir() && !wazuh.state().join("spool").exists());
     assert_eq!(wazuh.pending(), 1);
 }
 
@@ -224,16 +223,12 @@ fn say_everything(wazuh: &Wazuh) -> String {
 }
 
 fn start(wazuh: &Wazuh, command: &str) -> Child {
-    let arguments: Vec<_> = command.split(' ').collect();
-    let mut command = call::integration(&wazuh.home, &arguments);
+    let mut command = wazuh.command(&command.split(' ').collect::<Vec<_>>());
     command
-        .arg0("custom-mongo")
-        .envs(wazuh.environment.iter().map(|(name, value)| (name, value)));
-    command
+        .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the command starts")
+        .stderr(Stdio::piped());
+    command.spawn().expect("the command starts")
 }
 
 fn output_of(command: Child) -> String {

@@ -161,12 +161,11 @@ fn a_first_alert_by_way_of_the_spool_finds_indexes_too() {
 #[test]
 fn the_role_that_is_shipped_is_enough_and_not_too_much() {
     let (server, root) = with_logins();
-    let resource = doc! { "db": "narrow", "collection": "alerts" };
-    let privilege = doc! { "resource": resource, "actions": shipped_actions() };
+    let privileges = shipped_privileges("narrow");
     run(
         &root,
         "narrow",
-        doc! { "createRole": "hook", "privileges": [privilege], "roles": [] },
+        doc! { "createRole": "hook", "privileges": privileges, "roles": [] },
     );
     run(
         &root,
@@ -198,14 +197,24 @@ fn the_role_that_is_shipped_is_enough_and_not_too_much() {
     assert!(own.delete_many(doc! {}).run().is_err() && own.drop().run().is_err());
 }
 
-/// The actions in `integrations/mongodb-role.js`: one a line, in quotes.
-fn shipped_actions() -> Vec<&'static str> {
+/// The privileges in `integrations/mongodb-role.js`: a collection, and actions in quotes.
+fn shipped_privileges(database: &str) -> Vec<Document> {
     let script = include_str!("../integrations/mongodb-role.js");
-    let (_, list) = script.split_once("actions: [").expect("a list of actions");
-    let (list, _) = list.split_once("\n    ]").expect("the end of the list");
-    list.lines()
-        .filter_map(|line| line.trim().strip_prefix('"')?.split('"').next())
-        .collect()
+    let quoted = |text: &'static str| text.split('"').nth(1).expect("a text in quotes");
+    let privilege = |block: &'static str| {
+        let (_, list) = block.split_once("actions: [").expect("a list of actions");
+        let (list, _) = list.split_once(']').expect("the end of the list");
+        let actions: Vec<_> = list.split('"').skip(1).step_by(2).collect();
+        assert!(actions.len() >= 3, "{actions:?}");
+        doc! { "resource": { "db": database, "collection": quoted(block) }, "actions": actions }
+    };
+    let blocks: Vec<_> = script
+        .split("collection: ")
+        .skip(1)
+        .map(privilege)
+        .collect();
+    assert_eq!(blocks.len(), 2);
+    blocks
 }
 
 /// A standalone server that lets nobody in without a login, and its administrator.

@@ -1,7 +1,6 @@
 //! A Wazuh home with the real binary in its `integrations` folder, and what arrives from there.
 
 use std::cell::Cell;
-use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -60,6 +59,10 @@ impl Wazuh {
             store: store.into(),
             files: Cell::new(0),
         };
+        if nix::unistd::geteuid().is_root() {
+            // Else root would become the user `wazuh` of this machine, if it has one.
+            fs::create_dir(wazuh.state()).expect("a state folder");
+        }
         wazuh.settings("");
         wazuh
     }
@@ -114,8 +117,14 @@ impl Wazuh {
     }
 
     pub(crate) fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Output {
-        let arguments = arguments.iter().map(OsString::from);
-        call::typed(&self.home, &self.environment, arguments, input)
+        call::finish(self.command(arguments), input)
+    }
+
+    /// A command of an administrator, not yet started.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = call::command(&self.home, arguments);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
     }
 
     /// A command's result as JSON, whatever its status.

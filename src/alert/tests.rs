@@ -154,9 +154,9 @@ fn noise_never_breaks_the_reader() {
         for _ in 0..=random.below(4) {
             let (at, byte) = (random.below(raw.len()), NOISE[random.below(NOISE.len())]);
             if random.below(2) == 0 {
-                raw[at] = byte
+                raw[at] = byte;
             } else {
-                raw.insert(at, byte)
+                raw.insert(at, byte);
             }
         }
         let read = read(&mut enricher, &raw);

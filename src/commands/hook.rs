@@ -101,8 +101,10 @@ fn deliver(
         source: Source::Hook,
         options: &options,
     };
+    // Read before root becomes the state folder's owner, who need not be able to.
+    let loaded = config::load(config, home);
     home.enter().map_err(|error| failed(error.to_string()))?;
-    let mut loaded = match config::load(config, home) {
+    let mut loaded = match loaded {
         Ok(loaded) => loaded,
         Err(fault) => return Err(keep_unassigned(home, &raw, &receipt, &fault.to_string())),
     };

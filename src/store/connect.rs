@@ -10,6 +10,7 @@ use mongodb::options::{
 use tokio::runtime::{Builder, Runtime};
 
 use super::{Error, Settings, credentials, refusal};
+use crate::setting::Secret;
 
 pub(super) fn runtime() -> Result<Runtime, Error> {
     let runtime = Builder::new_current_thread().enable_all().build();
@@ -112,7 +113,7 @@ fn set_tls(settings: &Settings, options: &mut ClientOptions) -> Result<(), Error
 /// The driver's refusal of the settings, or its failure to look up `mongodb+srv`.
 pub(super) fn refused(error: &mongodb::error::Error, settings: &Settings) -> Error {
     let uri = settings.uri().ok();
-    let uri = uri.as_ref().map(|uri| uri.expose()).unwrap_or_default();
+    let uri = uri.as_ref().map(Secret::expose).unwrap_or_default();
     let password = settings.password().ok().flatten();
     refusal::sort(error).map(|text| credentials::scrub(&text, uri, password.as_ref()))
 }

@@ -12,7 +12,7 @@ use super::Error;
 use crate::setting::Secret;
 
 /// How long a command may take; the hook's own deadline has to hold it.
-const COMMAND_LIMIT: Duration = Duration::from_millis(1000);
+const COMMAND_LIMIT: Duration = Duration::from_secs(1);
 
 /// The places where one secret may stand.
 pub(super) struct Source<'a> {
@@ -171,16 +171,11 @@ fn decode(text: &str) -> String {
     while let Some((&first, after)) = rest.split_first() {
         let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
         let byte = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match (first, byte) {
-            (b'%', Some(byte)) => {
-                out.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            _ => {
-                out.push(first);
-                rest = after;
-            }
-        }
+        let is_escape = first == b'%' && byte.is_some();
+        out.push(byte.filter(|_| is_escape).unwrap_or(first));
+        rest = after
+            .get(if is_escape { 2.. } else { 0.. })
+            .unwrap_or_default();
     }
     String::from_utf8_lossy(&out).into_owned()
 }

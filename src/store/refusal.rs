@@ -12,9 +12,9 @@ const NOT_THE_DOCUMENT: [i32; 22] = [
     13388, 13435, 14031,
 ];
 
-/// Codes of a failed command that are the fault of a document in it: BadValue, FailedToParse,
-/// Overflow (nesting), InvalidBSON, DollarPrefixedFieldName, DocumentValidationFailure,
-/// BSONObjectTooLarge, and invalid or too large BSON before any command is read.
+/// Codes of a failed command that are the fault of a document in it: `BadValue`, `FailedToParse`,
+/// `Overflow` (nesting), `InvalidBSON`, `DollarPrefixedFieldName`, `DocumentValidationFailure`,
+/// `BSONObjectTooLarge`, and invalid or too large BSON before any command is read.
 const THE_DOCUMENT: [i32; 10] = [2, 9, 15, 22, 52, 121, 10334, 17280, 17419, 17420];
 
 impl Error {
@@ -47,7 +47,10 @@ pub(super) fn sort(error: &DriverError) -> Error {
             "MongoDB refused the login: {}; check user, password and authSource",
             one_line(message)
         )),
-        ErrorKind::Command(command) if THE_DOCUMENT.contains(&command.code) => {
+        ErrorKind::Command(command)
+            if THE_DOCUMENT.contains(&command.code)
+                && !is_about_write_concern(&command.message) =>
+        {
             Error::Rejected(format!("{} ({})", one_line(&command.message), command.code))
         }
         ErrorKind::Command(command) => Error::Unavailable(command_failed(command)),
@@ -62,6 +65,13 @@ pub(super) fn sort(error: &DriverError) -> Error {
         ErrorKind::Io(cause) => Error::Unavailable(format!("the connection broke: {cause}")),
         _ => Error::Unavailable(one_line(&error.to_string())),
     }
+}
+
+/// A server without a journal answers our write concern with `BadValue`: no document is at fault.
+fn is_about_write_concern(message: &str) -> bool {
+    ["journal", "'j'", "write concern", "writeConcern"]
+        .iter()
+        .any(|word| message.contains(word))
 }
 
 fn is_too_large(message: &str) -> bool {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{DeadLetter, Spool, drain_all, entry, quick_folder, spool};
+use super::{DeadLetter, Spool, drain_all, drainer, entry, quick_folder, spool};
 
 const KILL_AT: &str = "SPOOL_TEST_KILL_AT";
 const STATE: &str = "SPOOL_TEST_STATE";
@@ -42,10 +42,11 @@ fn kill_at() -> Option<usize> {
 pub(super) fn child(test: &str, state: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "--ignored", "--quiet", "--test-threads=1", test]);
+    // Without a name for a capture, libtest would write a panic to the stdout that nobody reads.
     command
+        .arg("--nocapture")
         .env(STATE, state)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+        .stdout(Stdio::null());
     command
 }
 
@@ -80,16 +81,16 @@ fn put(state: &Path, spool: &Spool, number: usize) {
 }
 
 fn drain(state: &Path, spool: &Spool, batches: usize) {
-    let mut drain = spool.drain().unwrap().unwrap();
+    let mut drain = drainer(spool);
     for _ in 0..batches {
         let batch = drain.next_batch(2, 1 << 20).unwrap();
-        batch
-            .iter()
-            .for_each(|(_, entry)| note(state, &format!("stored {}", number(&entry.raw))));
+        for (_, entry) in &batch {
+            note(state, &format!("stored {}", number(&entry.raw)));
+        }
         drain.settle().unwrap();
-        batch
-            .iter()
-            .for_each(|(_, entry)| note(state, &format!("settled {}", number(&entry.raw))));
+        for (_, entry) in &batch {
+            note(state, &format!("settled {}", number(&entry.raw)));
+        }
     }
 }
 
