@@ -13,8 +13,8 @@ fn alerts(folder: &Path) -> Vec<PathBuf> {
         .unwrap()
         .map(|entry| entry.unwrap().path());
     let is_alert = |path: &PathBuf| {
-        let name = path.file_name().unwrap().to_str().unwrap();
-        name.ends_with(".json") && !name.ends_with(".enriched.json")
+        let stem = Path::new(path.file_stem().unwrap());
+        path.extension().is_some_and(|kind| kind == "json") && stem.extension().is_none()
     };
     let mut alerts: Vec<_> = paths.filter(is_alert).collect();
     alerts.sort();

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::LazyLock;
@@ -59,10 +59,6 @@ impl Wazuh {
             store: store.into(),
             files: Cell::new(0),
         };
-        if nix::unistd::geteuid().is_root() {
-            // Else root would become the user `wazuh` of this machine, if it has one.
-            fs::create_dir(wazuh.state()).expect("a state folder");
-        }
         wazuh.settings("");
         wazuh
     }

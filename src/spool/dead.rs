@@ -139,10 +139,10 @@ impl Spool {
         } = census(self)?;
         let limit = share(self);
         let reserved = self.max_size() / 10;
-        let within = used + needed <= limit && files < MAX_LETTERS;
+        let then = used.saturating_add(needed);
+        let within = then <= limit && files < MAX_LETTERS;
         if within
-            && (used + needed <= reserved
-                || self.segment_bytes()? + used + needed <= self.max_size())
+            && (then <= reserved || self.segment_bytes()?.saturating_add(then) <= self.max_size())
         {
             return Ok(());
         }
@@ -192,7 +192,8 @@ pub(super) fn census(spool: &Spool) -> Result<Census> {
     let mut census = Census::default();
     for id in ids(&spool.graves())? {
         census.files += 1;
-        census.bytes += blocks(&id).unwrap_or(0) * BLOCK;
+        let bytes = blocks(&id).unwrap_or(0).saturating_mul(BLOCK);
+        census.bytes = census.bytes.saturating_add(bytes);
         census.damaged += usize::from(id.starts_with("0000000000000-"));
     }
     Ok(census)

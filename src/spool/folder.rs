@@ -14,6 +14,8 @@ use super::segment::Segment;
 use super::step::step;
 
 const JOURNAL: &str = ".journal";
+/// No segment of ours gets near it: so a number can always be followed by another.
+pub(super) const HIGHEST: u64 = 1 << 62;
 /// The name of a finished segment that waits to be used again.
 pub(super) const SPARE: &str = "spare";
 /// How the names of segments that are still being made begin.
@@ -82,7 +84,7 @@ impl Listing {
             .chain(spare)
             .chain(self.unfinished.iter().cloned())
             .map(size)
-            .sum()
+            .fold(0, u64::saturating_add)
     }
 }
 
@@ -104,12 +106,25 @@ pub(super) fn make(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes the names in a folder durable.
+/// Makes the names in a folder durable. One above ours may be closed to us, and some file systems
+/// sync no folders: then there is nothing that could be done.
 pub(super) fn sync(folder: &Path) -> Result<()> {
     step();
-    File::open(folder)
-        .and_then(|open| open.sync_all())
-        .map_err(io_error("sync the folder", folder))
+    match File::open(folder).and_then(|open| open.sync_all()) {
+        Err(error)
+            if !matches!(
+                error.kind(),
+                ErrorKind::PermissionDenied | ErrorKind::InvalidInput
+            ) =>
+        {
+            Err(io_error("sync the folder", folder)(error))
+        }
+        Err(error) => {
+            log::debug!("cannot sync the folder {}: {error}", folder.display());
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Removes what creators that died have left. One that lives holds the lock of its file.
@@ -161,6 +176,7 @@ pub(super) fn room(folder: &Path) -> Result<Room> {
 
 fn number(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(JOURNAL)?;
-    (digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit()))
-        .then(|| digits.parse().ok())?
+    let whole = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number = whole.then(|| digits.parse().ok())?;
+    number.filter(|&number| number < HIGHEST)
 }

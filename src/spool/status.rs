@@ -95,7 +95,7 @@ impl Spool {
             pending: all.records,
             pending_bytes: all.bytes,
             oldest_ms: all.oldest,
-            bytes_on_disk: listing.bytes(self.folder()) + dead.bytes,
+            bytes_on_disk: listing.bytes(self.folder()).saturating_add(dead.bytes),
             max_size: self.max_size(),
             dead: dead.files as u64,
             dead_bytes: dead.bytes,

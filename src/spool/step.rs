@@ -15,6 +15,7 @@ pub(super) use super::tests::crash::step;
 pub(super) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     #[cfg(test)]
     {
+        super::tests::crash::fail()?;
         step();
         let (half, _) = bytes.split_at(bytes.len() / 2);
         if super::tests::crash::armed() {

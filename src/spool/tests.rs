@@ -1,4 +1,4 @@
-//! What the room promises, tried out on a real disk: doors here, a model with random actions, death
+//! What the room promises, tried out on a real disk: doors here, dead letters, limits, a model with random actions, death
 //! at every step, and processes side by side each in a file of its own.
 
 use std::fs;
@@ -12,6 +12,8 @@ use tempfile::TempDir;
 use super::*;
 
 pub(super) mod crash;
+mod dead;
+mod limits;
 mod model;
 mod processes;
 
@@ -197,75 +199,10 @@ fn a_finished_segment_is_used_again_and_its_old_records_stay_dead() {
 }
 
 #[test]
-fn a_full_spool_refuses_evicts_nothing_and_takes_again_after_a_drain() {
-    let Place { spool, .. } = &place(512 << 10);
-    let mut kept = 0;
-    let error = loop {
-        match spool.put(&entry(&[b'f'; 10_000])) {
-            Ok(_) => kept += 1,
-            Err(error) => break error,
-        }
-    };
-    assert!(matches!(error, Error::Full { .. }), "{error}");
-    let text = error.to_string();
-    assert!(
-        text.contains("raise spool.max_size") && !text.ends_with('.'),
-        "{text}"
-    );
-    let status = spool.status().unwrap();
-    assert!(status.bytes_on_disk <= 512 << 10);
-    assert_eq!(status.pending, kept);
-    assert_eq!(drain_all(spool).len() as u64, kept);
-    eventually(spool, || spool.put(&entry(b"again")).is_ok());
-}
-
-#[test]
-fn the_reserve_of_the_disk_is_kept() {
-    let state = tempfile::tempdir().unwrap();
-    let settings = Settings {
-        disk_reserve: Percent(100),
-        ..Settings::default()
-    };
-    let error = Spool::new(state.path(), "unassigned", &settings)
-        .put(&entry(b"x"))
-        .unwrap_err();
-    assert!(matches!(error, Error::DiskLow { .. }), "{error}");
-    assert!(error.to_string().contains("spool.disk_reserve"), "{error}");
-}
-
-#[test]
-fn what_stands_in_the_way_is_named_with_its_fix() {
-    let state = tempfile::tempdir().unwrap();
-    fs::write(state.path().join("spool"), "a file").unwrap();
-    let error = spool(state.path(), 1 << 20)
-        .put(&entry(b"x"))
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("a file is in the way"), "{error}");
-    let error = spool(Path::new("/proc/nowhere"), 1 << 20)
-        .put(&entry(b"x"))
-        .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .starts_with("cannot create the folder /proc/nowhere"),
-        "{error}"
-    );
-    assert!(!spool(Path::new("/nowhere"), 1 << 20).has_pending());
-    assert_eq!(
-        spool(Path::new("/nowhere"), 1 << 20)
-            .status()
-            .unwrap()
-            .pending,
-        0
-    );
-}
-
-#[test]
 fn folders_are_0700_and_files_0600() {
     let Place { state, spool } = &place(1 << 20);
     spool.put(&entry(b"x")).unwrap();
-    let id = spool.bury(&letter(b"y")).unwrap();
+    let id = spool.bury(&dead::letter(b"y")).unwrap();
     drop(drainer(spool));
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let folder = spool.folder();
@@ -284,96 +221,6 @@ fn folders_are_0700_and_files_0600() {
         assert_eq!(mode(&folder.join(&name)), 0o600, "{name}");
     }
     assert_eq!(destinations(state.path()).unwrap(), ["0123456789abcdef"]);
-}
-
-fn letter(raw: &[u8]) -> DeadLetter<'_> {
-    DeadLetter {
-        reason: "no \"good\"\nat all",
-        received_at_ms: 7,
-        source: 2,
-        options: b"\xff\x00o",
-        raw,
-    }
-}
-
-#[test]
-fn a_dead_letter_is_kept_once_shown_whole_and_dropped() {
-    let Place { spool, .. } = &place(1 << 20);
-    let id = spool.bury(&letter(b"raw\nbytes\0")).unwrap();
-    assert_eq!(spool.bury(&letter(b"raw\nbytes\0")).unwrap(), id);
-    let text = spool
-        .bury(&DeadLetter {
-            options: b"text",
-            ..letter(b"other")
-        })
-        .unwrap();
-    let listed = spool.dead().unwrap();
-    assert_eq!(listed.len(), 2);
-    let summary = listed.iter().find(|dead| dead.id == id).unwrap();
-    assert_eq!(
-        (summary.bytes, summary.reason.as_str()),
-        (10, "no \"good\"\nat all")
-    );
-    let shown = spool.dead_show(&id).unwrap();
-    assert_eq!(
-        (shown.raw.as_slice(), shown.options.as_slice()),
-        (&b"raw\nbytes\0"[..], &b"\xff\x00o"[..])
-    );
-    assert_eq!(spool.dead_show(&text).unwrap().options, b"text");
-    spool.dead_drop(&id).unwrap();
-    assert!(matches!(
-        spool.dead_show(&id),
-        Err(Error::NoDeadLetter { .. })
-    ));
-    assert_eq!(spool.status().unwrap().dead, 1);
-}
-
-#[test]
-fn an_id_is_no_path() {
-    let Place { spool, .. } = &place(1 << 20);
-    spool.bury(&letter(b"x")).unwrap();
-    fs::write(spool.folder().join("secret.dead"), "{}").unwrap();
-    for id in [
-        "../secret",
-        "",
-        ".",
-        "/etc/passwd",
-        "1-0123456789abcdef-1/../../secret",
-        "1-0123456789abcdeg-1",
-    ] {
-        assert!(
-            matches!(spool.dead_drop(id), Err(Error::NoDeadLetter { .. })),
-            "{id}"
-        );
-    }
-}
-
-#[test]
-fn a_flood_of_dead_letters_leaves_room_for_alerts() {
-    let Place { spool, .. } = &place(4 << 20);
-    let mut letters = 0_u32;
-    let error = loop {
-        let raw = [letters.to_le_bytes().as_slice(), &vec![b'd'; 50_000]].concat();
-        match spool.bury(&letter(&raw)) {
-            Ok(_) => letters += 1,
-            Err(error) => break error,
-        }
-    };
-    assert!(matches!(error, Error::DeadFull { .. }), "{error}");
-    for _ in 0..200 {
-        spool.put(&entry(&[b'a'; 10_000])).unwrap();
-    }
-    assert!(spool.status().unwrap().bytes_on_disk <= 4 << 20);
-}
-
-#[test]
-fn a_full_spool_still_buries() {
-    let Place { spool, .. } = &place(4 << 20);
-    while spool.put(&entry(&vec![b'a'; 50_000])).is_ok() {}
-    for number in 0_u8..4 {
-        spool.bury(&letter(&vec![number; 90_000])).unwrap();
-    }
-    assert!(spool.status().unwrap().bytes_on_disk <= 4 << 20);
 }
 
 #[test]

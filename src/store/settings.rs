@@ -108,11 +108,8 @@ impl Settings {
         hosts.sort();
         let text = format!("{}/{}", hosts.join(","), self.database);
         let digest = Sha256::digest(text.as_bytes());
-        Ok(digest
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect())
+        let first: [u8; 8] = digest.first_chunk().copied().unwrap_or_default();
+        Ok(format!("{:016x}", u64::from_be_bytes(first)))
     }
 
     /// The servers as the connection string names them, for messages.

@@ -1,9 +1,10 @@
 //! Death at every step: a child does everything that changes the disk and is killed, by a real
 //! SIGKILL, before the n-th change or in the middle of it; then the spool is opened again.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -31,6 +32,22 @@ pub(crate) fn step() {
 /// True in a child that is to be killed.
 pub(crate) fn armed() -> bool {
     kill_at().is_some()
+}
+
+thread_local! {
+    /// The next so many writes of this thread fail.
+    pub(super) static FAILURES: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Fails when a test wants the disk to.
+pub(crate) fn fail() -> io::Result<()> {
+    let left = FAILURES.get();
+    FAILURES.set(left.saturating_sub(1));
+    if left == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::from_raw_os_error(5))
+    }
 }
 
 fn kill_at() -> Option<usize> {
