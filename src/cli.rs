@@ -27,7 +27,7 @@ pub struct Cli {
     /// Say more (twice: everything)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Say less
+    /// Say only what went wrong
     #[arg(short, long, global = true)]
     pub quiet: bool,
     /// How results are printed

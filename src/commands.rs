@@ -26,9 +26,6 @@ pub mod status {
     pub const CONFIG: u8 = 78;
 }
 
-/// Where alerts lie that came while the settings could not say which MongoDB they are for.
-const UNASSIGNED: &str = "unassigned";
-
 /// Milliseconds since 1970.
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);

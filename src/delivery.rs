@@ -136,6 +136,10 @@ const STORE_SHARE: f32 = 0.8;
 /// What a call that has stored its own alert spends on what lies in the spool, at most.
 const HEAL_LIMIT: Duration = Duration::from_millis(200);
 
+/// Where alerts lie that came while the settings could not say which MongoDB they are for: the
+/// first one that is reached takes them.
+pub const UNASSIGNED: &str = "unassigned";
+
 /// What a drain without hurry waits for MongoDB's first answer, at most.
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -281,12 +285,15 @@ impl<'a> Delivery<'a> {
 
     /// A host without any daemon drains its spool by the calls that come after an outage.
     fn heal(&mut self, store: &Store, end: Instant) {
-        if !self.spool.has_pending() {
-            return;
-        }
-        let limits = Limits::brief(end.min(Instant::now() + HEAL_LIMIT));
-        if let Err(error) = drain::drain(self.spool, store, &mut self.enricher, &limits) {
-            log::warn!("the spool could not be drained: {error}");
+        let unassigned = self.spool.sibling(UNASSIGNED);
+        for spool in [self.spool, &unassigned] {
+            if !spool.has_pending() {
+                continue;
+            }
+            let limits = Limits::brief(end.min(Instant::now() + HEAL_LIMIT));
+            if let Err(error) = drain::drain(spool, store, &mut self.enricher, &limits) {
+                log::warn!("the spool could not be drained: {error}");
+            }
         }
     }
 

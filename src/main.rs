@@ -61,9 +61,10 @@ fn start_log(cli: &Cli) {
 
 fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
     let config = cli.config.as_deref();
-    let format = match cli.format {
-        cli::Format::Text => commands::Format::Text,
-        cli::Format::Json => commands::Format::Json,
+    let format = match (cli.format, cli.quiet) {
+        (cli::Format::Json, _) => commands::Format::Json,
+        (cli::Format::Text, true) => commands::Format::Quiet,
+        (cli::Format::Text, false) => commands::Format::Text,
     };
     let home = Home::find();
     if let Some(file) = &cli.test {

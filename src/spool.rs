@@ -150,6 +150,16 @@ impl Spool {
         }
     }
 
+    /// The queue of another destination on the same disk, by the same settings.
+    #[must_use]
+    pub fn sibling(&self, destination: &str) -> Self {
+        let folder = self.folder.with_file_name(destination);
+        Self {
+            folder,
+            settings: self.settings.clone(),
+        }
+    }
+
     /// The destination's folder.
     #[must_use]
     pub fn folder(&self) -> &Path {

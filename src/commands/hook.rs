@@ -9,11 +9,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::{UNASSIGNED, now, output, status};
+use super::{now, output, status};
 use crate::alert::enrich::{Receipt, Source};
 use crate::alert::{self, time};
 use crate::config::{self, Loaded};
-use crate::delivery::{self, Delivery, Error, Outcome};
+use crate::delivery::{self, Delivery, Error, Outcome, UNASSIGNED};
 use crate::home::Home;
 use crate::setting::Secret;
 use crate::spool::Spool;

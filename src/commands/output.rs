@@ -12,6 +12,8 @@ pub enum Format {
     Text,
     /// For scripts.
     Json,
+    /// For cron: only what went wrong.
+    Quiet,
 }
 
 /// Prints a line to stdout.

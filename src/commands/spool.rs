@@ -5,11 +5,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::{Format, UNASSIGNED, now, output, status};
+use super::{Format, now, output, status};
 use crate::alert::enrich::{Receipt, Source};
 use crate::alert::time::rfc3339;
 use crate::config::Settings;
-use crate::delivery::{self, Breaker, Drained};
+use crate::delivery::{self, Breaker, Drained, UNASSIGNED};
 use crate::home::Home;
 use crate::spool::{DeadSummary, Spool, destinations};
 use crate::store::Store;
@@ -187,6 +187,7 @@ impl<'a> Spools<'a> {
             Format::Json => output::json(&json!({
                 "stored": stored, "already_there": already_there, "dead": dead, "left": left,
             })),
+            Format::Quiet => {}
             Format::Text => output::line(&format!(
                 "{stored} stored, {already_there} already there, {dead} dead letters, {left} left"
             )),
@@ -271,6 +272,7 @@ impl<'a> Spools<'a> {
         }
         match self.format {
             Format::Json => output::json(&json!({ "dead_letters": count })),
+            Format::Quiet => {}
             Format::Text => output::line(&format!("{count} {done}")),
         }
         Ok(status::DONE)
