@@ -19,12 +19,14 @@ mod wazuh;
 
 mod architecture;
 mod arguments;
+mod breaker;
 mod commands;
 mod depth;
 mod documents;
 mod enrichment;
 mod golden;
 mod hostile;
+mod indexes;
 mod killed;
 mod outages;
 mod owner;

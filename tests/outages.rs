@@ -14,7 +14,7 @@ use crate::wazuh::{Wazuh, numbered, only, stored, stored_on, text};
 /// The deadline of 2 s, and room for a debug build on a busy machine.
 const IN_TIME: Duration = Duration::from_secs(4);
 /// No second probe while a test looks.
-const LATER: &str = "[delivery]\nprobe_every = \"10 min\"\n";
+pub(crate) const LATER: &str = "[delivery]\nprobe_every = \"10 min\"\n";
 
 #[test]
 fn stopped_and_restarted_in_the_middle_of_a_run() {
@@ -126,70 +126,6 @@ fn the_deadline_and_the_timeout_argument_bound_a_call() {
 }
 
 #[test]
-fn the_breaker_spares_later_calls_the_wait() {
-    let (proxy, wazuh) = behind_proxy("breaker", LATER);
-    proxy.set(Mode::Freeze);
-    hand_over(&wazuh, 0..1);
-    let tried = proxy.connections();
-    assert!(tried > 0, "the first call tries");
-    hand_over(&wazuh, 1..20);
-    assert_eq!(
-        proxy.connections(),
-        tried,
-        "later calls do not touch the server"
-    );
-    assert_eq!(breaker(&wazuh), "open");
-
-    proxy.set(Mode::Pass);
-    hand_over(&wazuh, 20..21);
-    assert_eq!(
-        wazuh.pending(),
-        21,
-        "nothing tells a hook yet that the server is back"
-    );
-    wazuh.drain();
-    assert_eq!(breaker(&wazuh), "closed");
-    let before = proxy.connections();
-    hand_over(&wazuh, 21..22);
-    assert!(proxy.connections() > before && wazuh.pending() == 0);
-    assert_once(&Kept::of(stored("breaker")), 22);
-}
-
-#[test]
-fn one_call_probes_once_in_a_while() {
-    let (proxy, wazuh) = behind_proxy("probe", "[delivery]\nprobe_every = \"2 s\"\n");
-    proxy.set(Mode::Freeze);
-    hand_over(&wazuh, 0..1);
-    let tried = proxy.connections();
-    thread::sleep(Duration::from_millis(2100));
-    hand_over(&wazuh, 1..2);
-    assert!(proxy.connections() > tried, "the probe");
-    let probed = proxy.connections();
-    hand_over(&wazuh, 2..4);
-    assert_eq!(proxy.connections(), probed, "one probe, not one a call");
-    assert_eq!(wazuh.pending(), 4);
-}
-
-#[test]
-fn hooks_alone_empty_the_spool_when_mongodb_is_back() {
-    let (proxy, wazuh) = behind_proxy("healed", "[delivery]\nprobe_every = \"1 s\"\n");
-    proxy.set(Mode::Refuse);
-    hand_over(&wazuh, 0..40);
-    assert_eq!(wazuh.pending(), 40);
-    proxy.set(Mode::Pass);
-    thread::sleep(Duration::from_millis(1100));
-    let mut calls = 40;
-    while wazuh.pending() > 0 {
-        assert!(calls < 140, "{} are left after 100 calls", wazuh.pending());
-        hand_over(&wazuh, calls..calls + 1);
-        calls += 1;
-        thread::sleep(Duration::from_millis(30));
-    }
-    assert_eq!(breaker(&wazuh), "closed");
-    assert_once(&Kept::of(stored("healed")), calls);
-}
-
-#[test]
 fn a_drain_that_is_stopped_holds_up_no_call() {
     let (proxy, wazuh) = behind_proxy("stopped_drain", "[delivery]\nprobe_every = \"1 s\"\n");
     proxy.set(Mode::Refuse);
@@ -265,10 +201,10 @@ fn calls_at_once_lose_nothing() {
 }
 
 /// How often each alert is there, by its number.
-struct Kept(BTreeMap<usize, usize>);
+pub(crate) struct Kept(BTreeMap<usize, usize>);
 
 impl Kept {
-    fn of(documents: Vec<mongodb::bson::Document>) -> Self {
+    pub(crate) fn of(documents: Vec<mongodb::bson::Document>) -> Self {
         let mut kept = BTreeMap::new();
         for document in documents {
             let id = document.get_str("id").expect("an id");
@@ -279,14 +215,15 @@ impl Kept {
     }
 }
 
+/// The alerts below `count` are there, each of them once.
 #[track_caller]
-fn assert_once(kept: &Kept, count: usize) {
+pub(crate) fn assert_once(kept: &Kept, count: usize) {
     let expected: BTreeMap<usize, usize> = (0..count).map(|number| (number, 1)).collect();
     assert_eq!(kept.0, expected);
 }
 
 /// A home whose server is the shared one behind a proxy.
-fn behind_proxy(database: &str, settings: &str) -> (Proxy, Wazuh) {
+pub(crate) fn behind_proxy(database: &str, settings: &str) -> (Proxy, Wazuh) {
     let proxy = Proxy::to(mongod::shared().port);
     let wazuh = Wazuh::with_uri(&proxy.uri(), database);
     wazuh.settings(settings);
@@ -295,7 +232,7 @@ fn behind_proxy(database: &str, settings: &str) -> (Proxy, Wazuh) {
 
 /// Calls with the alerts of these numbers; each says yes in time.
 #[track_caller]
-fn hand_over(wazuh: &Wazuh, numbers: std::ops::Range<usize>) {
+pub(crate) fn hand_over(wazuh: &Wazuh, numbers: std::ops::Range<usize>) {
     for number in numbers {
         let outcome = wazuh.call(numbered(number).to_string());
         outcome.assert_yes();
@@ -305,12 +242,4 @@ fn hand_over(wazuh: &Wazuh, numbers: std::ops::Range<usize>) {
             outcome.took
         );
     }
-}
-
-fn breaker(wazuh: &Wazuh) -> String {
-    let status = wazuh.json("spool status");
-    status["destinations"][0]["breaker"]
-        .as_str()
-        .expect("open or closed")
-        .into()
 }

@@ -1,5 +1,5 @@
-//! The servers that people have: standalone or replica set, with a login, with TLS, of an older
-//! version; and what a hook does to a collection before its first document.
+//! The servers that people have: standalone or replica set, of an older version, with a login, with
+//! a role that may do little, with TLS.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,9 +9,9 @@ use std::process::Command;
 use mongodb::bson::{Document, doc};
 use mongodb::sync::Client;
 
-use crate::mongod::{self, Mongod, Setup};
+use crate::mongod::{Mongod, Setup};
 use crate::scratch;
-use crate::wazuh::{ALERTS, Wazuh, alerts, numbered, stored, stored_on};
+use crate::wazuh::{ALERTS, Wazuh, numbered, stored_on};
 
 #[test]
 fn a_standalone_server() {
@@ -118,47 +118,6 @@ fn tls_with_a_client_certificate() {
 }
 
 #[test]
-fn indexes_are_made_on_an_empty_collection_only() {
-    let fresh = Wazuh::new("indexed");
-    fresh.call(numbered(0).to_string()).assert_yes();
-    let made = indexes("indexed");
-    assert!(made.len() > 1, "{made:?}");
-    let expires = |index: &Document| {
-        index
-            .get_document("key")
-            .is_ok_and(|key| key.contains_key("_expire_at"))
-            && index
-                .get("expireAfterSeconds")
-                .is_some_and(|after| after.to_string() == "0")
-    };
-    assert!(made.iter().any(expires), "{made:?}");
-
-    let foreign = doc! { "_id": "1748872001.1337", "inserted_by": "the Python service" };
-    alerts(mongod::shared(), "filled")
-        .insert_one(foreign)
-        .run()
-        .unwrap();
-    Wazuh::new("filled")
-        .call(numbered(0).to_string())
-        .assert_yes();
-    assert_eq!(
-        indexes("filled").len(),
-        1,
-        "an index build on a large collection is no hook's affair"
-    );
-    assert_eq!(stored("filled").len(), 2);
-}
-
-#[test]
-fn a_first_alert_by_way_of_the_spool_finds_indexes_too() {
-    let wazuh = Wazuh::new("indexed_late");
-    wazuh.settings("[delivery]\nmode = \"spool\"\n");
-    wazuh.call(numbered(0).to_string()).assert_yes();
-    wazuh.drain();
-    assert!(indexes("indexed_late").len() > 1);
-}
-
-#[test]
 fn the_role_that_is_shipped_is_enough_and_not_too_much() {
     let (server, root) = with_logins();
     let privileges = shipped_privileges("narrow");
@@ -248,22 +207,6 @@ fn stores_all(server: &Mongod, wazuh: &Wazuh, database: &str) {
     }
     assert_eq!(wazuh.pending(), 0);
     assert_eq!(stored_on(server, database).len(), ALERTS.lines().count());
-}
-
-fn indexes(database: &str) -> Vec<Document> {
-    let answer = mongod::shared()
-        .database(database)
-        .run_command(doc! { "listIndexes": "alerts" })
-        .run()
-        .expect("indexes");
-    let batch = answer
-        .get_document("cursor")
-        .and_then(|cursor| cursor.get_array("firstBatch"));
-    batch
-        .expect("a batch")
-        .iter()
-        .filter_map(|one| one.as_document().cloned())
-        .collect()
 }
 
 fn words(arguments: &str) -> Vec<String> {
