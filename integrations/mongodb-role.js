@@ -48,5 +48,7 @@ Into /var/ossec/etc/custom-mongo.toml (the password into a file of its own, mode
 
   [store]
   uri = "mongodb://${name}@HOST/?authSource=${target}"
+  password_file = "/var/ossec/etc/custom-mongo.password"
+  database = "${target}"
 
 then:  /var/ossec/integrations/custom-mongo check`);

@@ -99,7 +99,11 @@ pub enum SpoolCommand {
     #[command(
         after_help = "Examples:\n  custom-mongo spool drain\n  */5 * * * * root /var/ossec/integrations/custom-mongo spool drain -q"
     )]
-    Drain,
+    Drain {
+        /// Take what waits for another destination, as `spool status` names it
+        #[arg(long, value_name = "DESTINATION")]
+        from: Option<String>,
+    },
     /// Alerts that MongoDB will never take, or that are none
     #[command(
         after_help = "Examples:\n  custom-mongo spool dead list\n  custom-mongo spool dead retry all"
@@ -153,6 +157,7 @@ pub fn in_order(mut arguments: Vec<OsString>) -> Vec<OsString> {
     if let Some(test) = test
         && arguments.get(test + 1).is_some_and(|next| !is_file(next))
         && arguments.last().is_some_and(is_file)
+        && !arguments.iter().rev().nth(1).is_some_and(takes_value)
         && let Some(file) = arguments.pop()
     {
         arguments.insert(test + 1, file);
@@ -172,6 +177,11 @@ pub fn is_call(arguments: &[OsString]) -> bool {
 
 fn is_option(argument: &OsStr) -> bool {
     argument.as_bytes().starts_with(b"-")
+}
+
+/// Whether what follows this option is its value.
+fn takes_value(argument: &OsString) -> bool {
+    argument == "--format" || argument == "--config"
 }
 
 fn is_command(argument: &OsStr) -> bool {
@@ -208,6 +218,10 @@ mod tests {
         );
         assert_eq!(order(&["c", "--test", "a.json", "--dry-run"]), (file, true));
         assert_eq!(order(&["c", "--test", "--dry-run"]), (Some(None), true));
+        assert_eq!(
+            order(&["c", "--test", "--format", "json"]),
+            (Some(None), false)
+        );
         assert_eq!(
             order(&["c", "--test", "-"]),
             (Some(Some("-".into())), false)

@@ -39,6 +39,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// The file that was read, if one was found.
     pub file: Option<PathBuf>,
+    /// The `.env` beside it, if it is there.
+    pub env_file: Option<PathBuf>,
 }
 
 /// What is wrong with the settings, with the file, the key and the fix.
@@ -75,17 +77,45 @@ pub fn load(explicit: Option<&Path>, home: &Home) -> Result<Loaded, Fault> {
     };
     let mut table = file.as_deref().map_or(Ok(Table::new()), read_file)?;
     let env_file = folder.map(|folder| folder.join(".env"));
+    let env_file = env_file.filter(|file| file.exists());
     environment::apply(&mut table, env_file.as_deref())?;
-    let settings = compose(table).map_err(|fault| in_file(&fault, file.as_deref()))?;
+    let settings = compose(table)
+        .and_then(sensible)
+        .map_err(|fault| in_file(&fault, file.as_deref()))?;
     settings
         .enricher()
         .map_err(|fault| in_file(&fault, file.as_deref()))?;
-    Ok(Loaded { settings, file })
+    Ok(Loaded {
+        settings,
+        file,
+        env_file,
+    })
+}
+
+/// What each room takes by itself and what makes no sense all the same.
+fn sensible(settings: Settings) -> Result<Settings, Fault> {
+    let database = &settings.store.database;
+    // https://www.mongodb.com/docs/manual/reference/limits/#naming-restrictions
+    if database.is_empty() || database.contains(['/', '\\', '.', ' ', '"', '$', '\0']) {
+        let why = format!("[store] database: `{database}` is no name that MongoDB takes");
+        return Err(Fault(why));
+    }
+    let risk = &settings.enrich.risk;
+    if !(risk.medium.0 <= risk.high.0 && risk.high.0 <= risk.critical.0) {
+        let why = "[enrich.risk] medium, high and critical have to rise";
+        return Err(Fault(why.to_owned()));
+    }
+    Ok(settings)
 }
 
 fn in_file(fault: &Fault, file: Option<&Path>) -> Fault {
     let place = file.map_or_else(|| "settings".to_owned(), |file| file.display().to_string());
-    Fault(format!("{place}: {fault}"))
+    let environment = if environment::is_used() {
+        " with the environment"
+    } else {
+        ""
+    };
+    Fault(format!("{place}{environment}: {fault}"))
 }
 
 fn find(home: &Home) -> (Option<PathBuf>, Option<PathBuf>) {

@@ -18,10 +18,13 @@ use crate::store::{self, Store, Written};
 mod breaker;
 mod drain;
 mod memory;
+mod name;
+mod note;
 
 pub use breaker::Breaker;
 pub use drain::{Drained, Limits};
 use memory::Memory;
+pub use name::destination_name;
 
 /// Section `delivery`: how long a call may take, and which way it goes.
 #[derive(Debug, Clone, Deserialize)]
@@ -95,7 +98,7 @@ pub enum Error {
     #[error("{0}; the alert is in the spool")]
     Settings(String),
     /// Neither MongoDB nor the spool took it.
-    #[error("the alert is lost to MongoDB: {spool}{}", tried(.store.as_ref()))]
+    #[error("the alert was refused: {spool}{}", tried(.store.as_ref()))]
     Refused {
         /// Why the spool did not.
         spool: spool::Error,
@@ -151,6 +154,7 @@ pub struct Delivery<'a> {
     enricher: Enricher,
     /// When MongoDB has to have answered; the spool has its share of the deadline behind it.
     end: Instant,
+    by_hand: bool,
 }
 
 impl<'a> Delivery<'a> {
@@ -171,7 +175,15 @@ impl<'a> Delivery<'a> {
             spool,
             enricher,
             end: started + deadline.mul_f32(STORE_SHARE),
+            by_hand: false,
         }
+    }
+
+    /// Asks MongoDB also while the breaker is open: a person wants to know now.
+    #[must_use]
+    pub fn by_hand(mut self) -> Self {
+        self.by_hand = true;
+        self
     }
 
     /// Says yes only when the alert is in MongoDB or durably on disk.
@@ -185,27 +197,35 @@ impl<'a> Delivery<'a> {
             return Err(Error::NotAnAlert { why, dead });
         }
         if self.settings.mode == Mode::Spool {
+            name::write(self.spool, self.store);
             return self.spool(raw, receipt, None);
         }
         let breaker = Breaker::of(self.spool.folder());
-        if breaker.is_open() {
+        if breaker.is_open() && !self.by_hand {
             return self.deliver_while_open(raw, receipt, &breaker);
         }
         match self.store(raw, receipt) {
             Err(store::Error::Unavailable(why)) => {
+                name::write(self.spool, self.store);
                 breaker.open(&why, self.spool);
                 self.spool(raw, receipt, Some(why))
             }
             Err(store::Error::Settings(why)) => {
+                name::write(self.spool, self.store);
                 self.spool(raw, receipt, None)?;
                 Err(Error::Settings(why))
             }
             Err(store::Error::Rejected(why)) | Ok(Written::Rejected(why)) => {
                 Err(self.rejected(raw, receipt, why))
             }
-            Ok(written) => Ok(Outcome::Stored {
-                already_there: written == Written::AlreadyThere,
-            }),
+            Ok(written) => {
+                if self.by_hand {
+                    breaker.close();
+                }
+                Ok(Outcome::Stored {
+                    already_there: written == Written::AlreadyThere,
+                })
+            }
         }
     }
 

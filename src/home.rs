@@ -58,6 +58,31 @@ impl Home {
         Ok(())
     }
 
+    /// As `enter`, but creates nothing: where there is no state folder yet, root becomes whoever
+    /// owns Wazuh's logs.
+    ///
+    /// # Errors
+    ///
+    /// As `setuid`.
+    pub fn become_owner(&self) -> io::Result<()> {
+        if !geteuid().is_root() {
+            return Ok(());
+        }
+        let state = std::fs::metadata(&self.state).ok();
+        let owner = state.map(|meta| owner(&meta)).or_else(|| self.heir());
+        match owner.filter(|(uid, _)| !uid.is_root()) {
+            Some((uid, gid)) => become_user(uid, gid),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the state folder is root's while Wazuh runs as somebody else: the hook is locked out.
+    pub fn is_locked_out(&self) -> bool {
+        let state = std::fs::metadata(&self.state).ok();
+        let of_root = state.is_some_and(|meta| owner(&meta).0.is_root());
+        of_root && self.heir().is_some()
+    }
+
     fn create_state(&self) -> io::Result<Option<(Uid, Gid)>> {
         let fault = |error: io::Error| {
             let state = self.state.display();

@@ -67,6 +67,8 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         (cli::Format::Text, false) => commands::Format::Text,
     };
     let home = Home::find();
+    // Before the settings are read: they may name a command, and `wazuh` may write them.
+    home.become_owner()?;
     if let Some(file) = &cli.test {
         let run = if cli.dry_run { Run::Dry } else { Run::Deliver };
         let settings = config::load(config, &home)?.settings;
@@ -101,7 +103,7 @@ fn run_spool(command: &SpoolCommand, spools: &Spools<'_>) -> anyhow::Result<u8> 
     match command {
         SpoolCommand::Status => spools.status(),
         SpoolCommand::List => spools.list(),
-        SpoolCommand::Drain => spools.drain(),
+        SpoolCommand::Drain { from } => spools.drain(from.as_deref()),
         SpoolCommand::Dead { command } => spools.dead(&match command {
             DeadCommand::List => Dead::List,
             DeadCommand::Show { id } => Dead::Show(id.clone()),

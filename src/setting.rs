@@ -143,6 +143,12 @@ impl FromStr for List {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text.trim_start().starts_with('[') {
+            let items = serde_json::from_str(text).map(Self);
+            return items.map_err(|_| {
+                format!("`{text}` is not a list; write [\"a\", \"b\"] or a, b (JSON's escapes)")
+            });
+        }
         let items = text
             .split(',')
             .map(str::trim)
@@ -218,6 +224,14 @@ mod tests {
         assert!("99999999999 GiB".parse::<Size>().is_err());
         assert!("2 fortnights".parse::<Span>().unwrap_err().contains("90 d"));
         assert!("101 %".parse::<Percent>().is_err());
+    }
+
+    #[test]
+    fn a_list_is_json_or_has_commas() {
+        let list = |items: &[&str]| Ok(List(items.iter().map(|&item| item.to_owned()).collect()));
+        assert_eq!("a, b".parse(), list(&["a", "b"]));
+        assert_eq!(r#"["a{1,2}", "b"]"#.parse(), list(&["a{1,2}", "b"]));
+        assert!("[0-9]+".parse::<List>().is_err());
     }
 
     #[test]

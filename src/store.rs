@@ -13,6 +13,7 @@ mod inspect;
 mod refusal;
 mod settings;
 
+pub use connect::validate;
 pub use inspect::{Report, inspect};
 pub use settings::Settings;
 

@@ -1,19 +1,25 @@
 //! The one folder that a run of the tests writes into. A watchdog removes it when the program ends,
 //! however it ends: statics are never dropped, but the kernel closes every pipe.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use nix::sys::stat::{Mode, umask};
+
 static FOLDER: LazyLock<(PathBuf, Child)> = LazyLock::new(|| {
+    // Whoever runs the tests may be strict; a Wazuh home is not, and other users have to get in.
+    umask(Mode::S_IWGRP | Mode::S_IWOTH);
     let folder = tempfile::Builder::new()
         .prefix("custom-mongo-tests.")
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .permissions(PermissionsExt::from_mode(0o755))
         .tempdir()
         .expect("a temporary folder")
         .keep();
-    let remove = "cat; for i in 1 2 3 4 5; do rm -rf \"$0\" && exit; sleep 1; done";
+    // Again later: a call that was under way when the program died may have written since.
+    let remove = "cat; for i in 1 2 3; do rm -rf \"$0\"; sleep 1; done; rm -rf \"$0\"";
     let watchdog = watchdog(remove, [&folder]);
     (folder, watchdog)
 });

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Format, output, spool, status};
+use super::spool::{age, others};
+use super::{Format, now, output, status};
 use crate::config::{self, Loaded, Settings};
-use crate::delivery::Breaker;
+use crate::delivery::{Breaker, Mode, UNASSIGNED};
 use crate::home::Home;
 use crate::spool::Spool;
 use crate::store::{self, Report};
@@ -66,7 +67,7 @@ pub fn run(config: Option<&Path>, depth: Depth, format: Format) -> u8 {
                 check_spool(&mut findings, &loaded.settings, &home);
             }
         }
-        Err(fault) => findings.bad("settings", fault.to_string(), "correct the named key"),
+        Err(fault) => findings.bad("settings", fault.to_string(), "mend it where the line says"),
     }
     print(&findings, format);
     let failed = findings.0.iter().any(|finding| finding.fix.is_some());
@@ -78,10 +79,13 @@ fn check_settings(findings: &mut Findings, loaded: &Loaded) {
         Some(file) => findings.good("settings", format!("{} is read", file.display())),
         None => findings.good("settings", "no file; defaults and environment"),
     }
-    check_mode(findings, loaded);
     let store = &loaded.settings.store;
-    match store.destination() {
-        Ok(_) => findings.good(
+    let written = store.password.is_some() || (store.uri.is_some() && store.has_password_in_uri());
+    for file in loaded.file.iter().chain(&loaded.env_file) {
+        check_mode(findings, file, written);
+    }
+    match store::validate(store) {
+        Ok(()) => findings.good(
             "store.uri",
             format!("{}, database {}", store.servers(), store.database),
         ),
@@ -93,26 +97,24 @@ fn check_settings(findings: &mut Findings, loaded: &Loaded) {
     }
 }
 
-fn check_mode(findings: &mut Findings, loaded: &Loaded) {
-    let Some(file) = &loaded.file else {
-        return;
-    };
+fn check_mode(findings: &mut Findings, file: &Path, holds_secret: bool) {
     let Ok(meta) = std::fs::metadata(file) else {
         return;
     };
     let mode = meta.permissions().mode() & 0o777;
-    let store = &loaded.settings.store;
-    let secret = store.password.is_some() || (store.uri.is_some() && store.has_password_in_uri());
     let place = file.display();
-    if secret && mode & 0o007 != 0 {
-        let fix = format!("chown root:wazuh {place} && chmod 640 {place}");
+    let fix = format!("chown root:wazuh {place} && chmod 640 {place}");
+    if holds_secret && mode & 0o007 != 0 {
+        let detail = format!("{mode:04o} {place}: everyone can read the password in it");
+        findings.bad("settings mode", detail, fix);
+    } else if mode & 0o002 != 0 {
         findings.bad(
             "settings mode",
-            format!("{mode:04o}: everyone can read the password in it"),
+            format!("{mode:04o} {place}: everyone can write it"),
             fix,
         );
     } else {
-        findings.good("settings mode", format!("{mode:04o}"));
+        findings.good("settings mode", format!("{mode:04o} {place}"));
     }
 }
 
@@ -122,14 +124,19 @@ fn check_mongodb(findings: &mut Findings, settings: &Settings) {
         Err(store::Error::Settings(why)) => {
             findings.bad("mongodb", why, "correct [store] in the settings");
         }
-        Err(error) => findings.bad(
-            "mongodb",
-            error.to_string(),
-            format!(
-                "is mongod running at {}, and may this host reach it?",
-                settings.store.servers()
-            ),
-        ),
+        Err(error) => {
+            let why = error.to_string();
+            let why = why.trim_end_matches("; see custom-mongo check");
+            let fix = if why.contains("login") || why.contains("role") {
+                "see integrations/mongodb-role.js for user and role".to_owned()
+            } else {
+                let servers = settings.store.servers();
+                format!(
+                    "is mongod running at {servers}, may this host reach it, is the replica set's name right?"
+                )
+            };
+            findings.bad("mongodb", why, fix);
+        }
     }
 }
 
@@ -214,7 +221,16 @@ fn check_spool(findings: &mut Findings, settings: &Settings, home: &Home) {
             "run the commands it names as root",
         );
     }
-    findings.good("state folder", home.state().display().to_string());
+    let state = home.state().display();
+    if home.is_locked_out() {
+        let fix = format!("chown -R wazuh:wazuh {state}");
+        return findings.bad(
+            "state folder",
+            format!("{state} is root's: the hook is locked out"),
+            fix,
+        );
+    }
+    findings.good("state folder", state.to_string());
     let Ok(destination) = settings.store.destination() else {
         return;
     };
@@ -222,25 +238,47 @@ fn check_spool(findings: &mut Findings, settings: &Settings, home: &Home) {
     if let Err(error) = spool.prepare() {
         return findings.bad("spool", error.to_string(), "let the wazuh user write there");
     }
-    match spool.status() {
-        Ok(status) if status.pending > 0 => {
-            let oldest = status.oldest_ms.map(spool::age).unwrap_or_default();
-            let detail = format!("{} alerts wait, the oldest for {oldest}", status.pending);
-            findings.bad("spool", detail, "custom-mongo spool drain");
+    check_pending(findings, settings, &spool);
+    check_pending(findings, settings, &spool.sibling(UNASSIGNED));
+    match others(&settings.spool, home, Some(&destination)) {
+        Ok(others) => {
+            for other in others {
+                findings.bad("spool", other.describe(), "see custom-mongo spool status");
+            }
         }
-        Ok(status) => findings.good("spool", format!("empty, {} dead letters", status.dead)),
         Err(error) => findings.bad("spool", error.to_string(), "look at the named file"),
     }
     let breaker = Breaker::of(spool.folder());
     if breaker.is_open() {
         let reason = breaker.reason().unwrap_or_default();
-        findings.bad(
-            "breaker",
-            format!("open: {reason}"),
-            "it closes by itself when MongoDB is back",
-        );
+        let fix = "mend that; it closes with the first call or drain that reaches MongoDB";
+        findings.bad("breaker", format!("open: {reason}"), fix);
     } else {
         findings.good("breaker", "closed");
+    }
+}
+
+/// In the mode `spool` alerts wait for the next drain: only old ones are a fault.
+const DRAINED_WITHIN_MS: i64 = 3_600_000;
+
+fn check_pending(findings: &mut Findings, settings: &Settings, spool: &Spool) {
+    let status = match spool.status() {
+        Ok(status) => status,
+        Err(error) => return findings.bad("spool", error.to_string(), "look at the named file"),
+    };
+    let oldest = status.oldest_ms.unwrap_or_else(now);
+    let detail = format!(
+        "{} alerts wait, the oldest for {}",
+        status.pending,
+        age(oldest)
+    );
+    let planned = settings.delivery.mode == Mode::Spool && now() - oldest < DRAINED_WITHIN_MS;
+    if status.pending > 0 && !planned {
+        findings.bad("spool", detail, "custom-mongo spool drain");
+    } else if status.pending > 0 {
+        findings.good("spool", detail);
+    } else if !spool.folder().ends_with(UNASSIGNED) {
+        findings.good("spool", format!("empty, {} dead letters", status.dead));
     }
 }
 

@@ -103,7 +103,10 @@ fn deliver(
     };
     // Read before root becomes the state folder's owner, who need not be able to.
     let loaded = config::load(config, home);
-    home.enter().map_err(|error| failed(error.to_string()))?;
+    if let Err(error) = home.enter() {
+        // MongoDB may be there all the same; if not, the spool will say what is wrong.
+        log::warn!("{error}");
+    }
     let mut loaded = match loaded {
         Ok(loaded) => loaded,
         Err(fault) => return Err(keep_unassigned(home, &raw, &receipt, &fault.to_string())),
@@ -218,7 +221,7 @@ fn keep_unassigned(home: &Home, raw: &[u8], receipt: &Receipt<'_>, why: &str) ->
         Ok(_) => {
             format!("{why}; the alert is in the spool, run custom-mongo spool drain afterwards")
         }
-        Err(error) => return failed(format!("{why}; and the alert is lost to MongoDB: {error}")),
+        Err(error) => return failed(format!("{why}; and the alert was refused: {error}")),
     };
     Failure {
         status: status::CONFIG,

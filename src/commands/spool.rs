@@ -11,7 +11,7 @@ use crate::alert::time::rfc3339;
 use crate::config::Settings;
 use crate::delivery::{self, Breaker, Drained, UNASSIGNED};
 use crate::home::Home;
-use crate::spool::{DeadSummary, Spool, destinations};
+use crate::spool::{self, DeadSummary, Spool, destinations};
 use crate::store::Store;
 
 /// How long `drain` waits for a connection.
@@ -97,7 +97,7 @@ impl<'a> Spools<'a> {
             print_status(row);
         }
         if rows.is_empty() {
-            output::line("No spool yet: every alert went straight to MongoDB.");
+            output::line("No spool yet.");
         }
         Ok(status::DONE)
     }
@@ -108,6 +108,7 @@ impl<'a> Spools<'a> {
         let breaker = Breaker::of(spool.folder());
         Ok(json!({
             "destination": name,
+            "name": delivery::destination_name(spool.folder()),
             "current": self.current.as_deref() == Some(name),
             "pending": status.pending,
             "pending_bytes": status.pending_bytes,
@@ -144,25 +145,31 @@ impl<'a> Spools<'a> {
         Ok(status::DONE)
     }
 
-    /// Brings everything that waits into MongoDB.
+    /// Brings what waits into MongoDB: what is for it, or what another destination's name holds.
     ///
     /// # Errors
     ///
     /// Why it stopped; what is left stays in the spool.
-    pub fn drain(&self) -> Result<u8> {
+    pub fn drain(&self, from: Option<&str>) -> Result<u8> {
+        let spools = match from {
+            None => self.ours(),
+            Some(name) if self.all()?.iter().any(|known| known == name) => vec![self.spool(name)],
+            Some(name) => bail!("there is no destination {name}; see custom-mongo spool status"),
+        };
         let mut total = Drained::default();
         let store = Store::open(&self.settings.store, CONNECT)?;
         let mut enricher = self.settings.enricher()?;
         let mut stopped = None;
-        for spool in self.ours() {
-            match delivery::drain_all(&spool, &store, &mut enricher) {
+        for spool in &spools {
+            match delivery::drain_all(spool, &store, &mut enricher) {
                 Ok(drained) => total.add(drained),
                 Err(error) => stopped = Some(error),
             }
         }
         store.close();
-        let left = self.left()?;
+        let left = left(&spools)?;
         self.print_drained(&total, left);
+        self.tell_others(from)?;
         match stopped {
             None => Ok(if left == 0 {
                 status::DONE
@@ -173,12 +180,16 @@ impl<'a> Spools<'a> {
         }
     }
 
-    fn left(&self) -> Result<u64> {
-        let mut left = 0;
-        for spool in self.ours() {
-            left += spool.status()?.pending;
+    /// Alerts for other servers or databases are not forgotten: a typo may have sent them there.
+    fn tell_others(&self, from: Option<&str>) -> Result<()> {
+        let others = others(&self.settings.spool, self.home, self.current.as_deref())?;
+        for other in others
+            .iter()
+            .filter(|other| from != Some(other.destination.as_str()))
+        {
+            output::error_line(&format!("custom-mongo: {}", other.describe()));
         }
-        Ok(left)
+        Ok(())
     }
 
     fn print_drained(&self, total: &Drained, left: u64) {
@@ -319,7 +330,12 @@ fn print_status(row: &Value) {
     } else {
         ""
     };
-    output::line(&format!("{}{current}", text("destination")));
+    let name = text("name");
+    output::line(&format!(
+        "{}{current}  {}",
+        text("destination"),
+        name.trim_matches('-')
+    ));
     output::line(&format!(
         "  waiting       {} alerts, oldest {}",
         text("pending"),
@@ -336,6 +352,55 @@ fn print_status(row: &Value) {
         text("breaker"),
         text("reason").trim_matches('-')
     ));
+}
+
+fn left(spools: &[Spool]) -> Result<u64> {
+    let mut left = 0;
+    for spool in spools {
+        left += spool.status()?.pending;
+    }
+    Ok(left)
+}
+
+/// Alerts that wait for another MongoDB than the configured one.
+pub(super) struct Other {
+    destination: String,
+    name: Option<String>,
+    pending: u64,
+}
+
+impl Other {
+    pub(super) fn describe(&self) -> String {
+        let (pending, destination) = (self.pending, &self.destination);
+        let name = self.name.as_deref().unwrap_or("another MongoDB");
+        format!(
+            "{pending} alerts wait for {name}; if they belong here: custom-mongo spool drain --from {destination}"
+        )
+    }
+}
+
+pub(super) fn others(
+    settings: &spool::Settings,
+    home: &Home,
+    current: Option<&str>,
+) -> Result<Vec<Other>, spool::Error> {
+    let mut others = Vec::new();
+    for destination in destinations(home.state())? {
+        if current == Some(destination.as_str()) || destination == UNASSIGNED {
+            continue;
+        }
+        let spool = Spool::new(home.state(), &destination, settings);
+        let pending = spool.status()?.pending;
+        if pending > 0 {
+            let name = delivery::destination_name(spool.folder());
+            others.push(Other {
+                destination,
+                name,
+                pending,
+            });
+        }
+    }
+    Ok(others)
 }
 
 /// The age of something, for people.

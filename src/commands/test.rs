@@ -204,7 +204,8 @@ fn deliver(
         enricher,
         began,
         None,
-    );
+    )
+    .by_hand();
     let outcome = delivery.deliver(raw, &receipt);
     let status = tell_outcome(&mut story, &outcome, began.elapsed());
     if let (Ok(Outcome::Stored { .. }), Some(id)) = (&outcome, id) {

@@ -2,12 +2,11 @@
 //! the destination's folder. It exists while MongoDB is away, holds the reason, and its
 //! modification time is the last try. One `stat` tells a call which way to go.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::note;
 use crate::spool::Spool;
 
 /// The breaker of one destination.
@@ -39,19 +38,7 @@ impl Breaker {
     /// Opens it: MongoDB has just failed. A breaker that cannot be written costs the next call
     /// its deadline and loses nothing.
     pub fn open(&self, why: &str, spool: &Spool) {
-        if let Err(error) = spool.prepare() {
-            log::warn!("{error}");
-            return;
-        }
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&self.path);
-        if let Err(error) = file.and_then(|mut file| writeln!(file, "{why}")) {
-            log::warn!("cannot write {}: {error}", self.path.display());
-        }
+        note::write(spool, &self.path, &format!("{why}\n"));
     }
 
     /// Closes it: MongoDB has just answered.

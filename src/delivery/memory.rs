@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::note;
 use crate::spool::Spool;
 use crate::store::{self, Indexes, Store};
 
@@ -76,15 +77,8 @@ impl Memory {
 
     /// Without it later calls ask again, which costs time and loses nothing.
     fn keep(&self, spool: &Spool) {
-        if spool.prepare().is_err() {
-            return;
-        }
-        let text = format!(
-            "indexes={INDEXES} connect_ms={}\n",
-            self.connect_ms.unwrap_or(0)
-        );
-        if let Err(error) = std::fs::write(&self.path, text) {
-            log::warn!("cannot write {}: {error}", self.path.display());
-        }
+        let connect_ms = self.connect_ms.unwrap_or(0);
+        let text = format!("indexes={INDEXES} connect_ms={connect_ms}\n");
+        note::write(spool, &self.path, &text);
     }
 }

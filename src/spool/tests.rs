@@ -224,6 +224,27 @@ fn folders_are_0700_and_files_0600() {
 }
 
 #[test]
+fn a_writer_who_opened_a_segment_before_it_was_recycled_sees_that() {
+    let Place { spool, .. } = &place(512 << 10);
+    let open = |number| {
+        let path = spool.folder().join(segment::file_name(number));
+        let file = fs::OpenOptions::new().read(true).write(true).open(&path);
+        (path, file.unwrap())
+    };
+    let large = vec![b'l'; 40_000];
+    (0..3).for_each(|_| assert!(spool.put(&entry(&large)).is_ok()));
+    let (first, second) = (open(1), open(2));
+    assert_eq!(drain_all(spool).len(), 3);
+    eventually(spool, || {
+        spool.folder().join("spare").exists() && !first.0.exists() && !second.0.exists()
+    });
+    for (number, (path, file)) in [(1, first), (2, second)] {
+        let segment = segment::Segment::of(number, path, file).unwrap();
+        assert!(segment.sealed() && segment.room(1).unwrap().is_none());
+    }
+}
+
+#[test]
 fn a_segment_of_a_later_version_is_left_alone() {
     let Place { spool, .. } = &place(1 << 20);
     spool.put(&entry(b"x")).unwrap();

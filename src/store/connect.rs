@@ -5,7 +5,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use mongodb::options::{
-    Acknowledgment, ClientOptions, ServerMonitoringMode, Tls, TlsOptions, WriteConcern,
+    Acknowledgment, ClientOptions, ConnectionString, ServerMonitoringMode, Tls, TlsOptions,
+    WriteConcern,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -45,7 +46,26 @@ pub(super) fn within<T>(
     })
 }
 
-pub(super) async fn options(settings: &Settings, within: Duration) -> Result<ClientOptions, Error> {
+/// Looks at the settings as far as that is possible without the network.
+///
+/// # Errors
+///
+/// `Settings`, with what is wrong.
+pub fn validate(settings: &Settings) -> Result<(), Error> {
+    let uri = login_uri(settings)?;
+    let parsed = ConnectionString::parse(&uri).map_err(|error| refused(&error, settings))?;
+    let mut options = ClientOptions::builder().tls(parsed.tls).build();
+    set_tls(settings, &mut options)?;
+    // Certificates are read when a client is made; it connects only when it is asked something.
+    let runtime = runtime()?;
+    let context = runtime.enter();
+    let made = mongodb::Client::with_options(options);
+    drop(context);
+    made.map(drop).map_err(|error| refused(&error, settings))
+}
+
+/// The connection string with the login in it.
+fn login_uri(settings: &Settings) -> Result<String, Error> {
     let (uri, password) = (settings.uri()?, settings.password()?);
     if !["mongodb://", "mongodb+srv://"]
         .iter()
@@ -54,11 +74,16 @@ pub(super) async fn options(settings: &Settings, within: Duration) -> Result<Cli
         let why = "store.uri: it has to begin with mongodb:// or mongodb+srv://";
         return Err(Error::Settings(why.to_owned()));
     }
-    let uri = credentials::with_login(
+    let username = settings.username.as_deref();
+    Ok(credentials::with_login(
         uri.expose(),
-        settings.username.as_deref(),
+        username,
         password.as_ref(),
-    );
+    ))
+}
+
+pub(super) async fn options(settings: &Settings, within: Duration) -> Result<ClientOptions, Error> {
+    let uri = login_uri(settings)?;
     let mut options = ClientOptions::parse(&uri)
         .await
         .map_err(|error| refused(&error, settings))?;
@@ -67,7 +92,8 @@ pub(super) async fn options(settings: &Settings, within: Duration) -> Result<Cli
         .get_or_insert_with(|| "custom-mongo".to_owned());
     // Streaming would hold a third connection open.
     options.server_monitoring_mode = Some(ServerMonitoringMode::Poll);
-    options.server_selection_timeout = Some(within);
+    // A little earlier than the limit around it, since the driver knows the cause.
+    options.server_selection_timeout = Some(within.mul_f32(0.9));
     options.connect_timeout = Some(within);
     options.write_concern = Some(write_concern(options.write_concern.take()));
     set_tls(settings, &mut options)?;

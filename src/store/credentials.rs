@@ -156,7 +156,9 @@ pub(super) fn scrub(message: &str, uri: &str, password: Option<&Secret>) -> Stri
     let decoded = decode(secret);
     let apart = password.map(Secret::expose).unwrap_or_default();
     let mut message = message.replace(uri, "(uri)");
-    for secret in [written, secret, &decoded, apart] {
+    // The user's name alone is no secret, and may well be the program's.
+    let login = if secret.is_empty() { "" } else { written };
+    for secret in [login, secret, &decoded, apart] {
         // A password of a letter or two would blacken the whole message and hide nothing.
         if secret.len() > 2 {
             message = message.replace(secret, "***");

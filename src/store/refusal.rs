@@ -40,9 +40,10 @@ pub(super) fn sort(error: &DriverError) -> Error {
             Error::Rejected(one_line(message))
         }
         ErrorKind::InvalidArgument { message, .. } => Error::Settings(bad_setting(message)),
-        ErrorKind::InvalidTlsConfig { message, .. } => {
-            Error::Settings(format!("TLS: {}; see store.ca_file", one_line(message)))
-        }
+        ErrorKind::InvalidTlsConfig { message, .. } => Error::Settings(format!(
+            "TLS: {}; see store.ca_file and store.client_certificate_file",
+            one_line(message)
+        )),
         ErrorKind::Authentication { message, .. } => Error::Unavailable(format!(
             "MongoDB refused the login: {}; check user, password and authSource",
             one_line(message)
@@ -62,7 +63,10 @@ pub(super) fn sort(error: &DriverError) -> Error {
             "DNS: {}; check the host name in store.uri",
             one_line(message)
         )),
-        ErrorKind::Io(cause) => Error::Unavailable(format!("the connection broke: {cause}")),
+        ErrorKind::Io(cause) => Error::Unavailable(format!(
+            "the connection broke: {cause}{}",
+            tls_hint(&cause.to_string())
+        )),
         _ => Error::Unavailable(one_line(&error.to_string())),
     }
 }
@@ -89,10 +93,28 @@ fn bad_setting(message: &str) -> String {
     format!("store.uri: {message}")
 }
 
+/// What TLS on one side only, or an unknown authority, looks like from here.
+fn tls_hint(cause: &str) -> &'static str {
+    let signs = [
+        "unexpected end of file",
+        "UnexpectedEof",
+        "UnknownIssuer",
+        "invalid peer certificate",
+        "Connection reset",
+        "corrupt message",
+        "InvalidContentType",
+    ];
+    if signs.iter().any(|sign| cause.contains(sign)) {
+        " (TLS? see store.ca_file and tls=true)"
+    } else {
+        ""
+    }
+}
+
 fn command_failed(command: &mongodb::error::CommandError) -> String {
     let text = one_line(&command.message);
     let fix = match command.code {
-        13 => "; grant the user readWrite on the database (integrations/mongodb-role.js)",
+        13 => "; integrations/mongodb-role.js has the role that is needed",
         18 => "; check user, password and authSource",
         _ => "",
     };
@@ -112,8 +134,9 @@ fn unreachable(message: &str) -> String {
         return "no MongoDB server can be written to (no primary, or none answered in time); see custom-mongo check".to_owned();
     }
     format!(
-        "MongoDB cannot be reached: {}; see custom-mongo check",
-        one_line(cause)
+        "MongoDB cannot be reached: {}{}; see custom-mongo check",
+        one_line(cause),
+        tls_hint(cause)
     )
 }
 

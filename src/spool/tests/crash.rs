@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -14,6 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::{DeadLetter, Spool, drain_all, drainer, entry, quick_folder, spool};
+use crate::spool::folder;
 
 const KILL_AT: &str = "SPOOL_TEST_KILL_AT";
 const STATE: &str = "SPOOL_TEST_STATE";
@@ -122,7 +124,9 @@ fn victim() {
     drain(&state, &spool, 5);
     (8..11).for_each(|number| put(&state, &spool, number));
     drain(&state, &spool, 3);
-    (11..14).for_each(|number| put(&state, &spool, number));
+    (11..17).for_each(|number| put(&state, &spool, number));
+    drain(&state, &spool, 9);
+    (17..20).for_each(|number| put(&state, &spool, number));
     let letter = DeadLetter {
         reason: "r",
         received_at_ms: 1,
@@ -179,12 +183,30 @@ fn check(state: &Path, at: usize) {
         "step {at}: {dead:?}"
     );
     assert!(!acked.contains(&999) || dead.len() == 1, "step {at}");
-    spool.put(&entry(b"<77>next")).unwrap();
-    assert_eq!(drain_all(&spool), [b"<77>next"], "step {at}");
+    check_use(&spool, at);
     assert!(
         spool.status().unwrap().bytes_on_disk <= MAX_SIZE,
         "step {at}"
     );
+}
+
+/// Goes on for some segments.
+fn check_use(spool: &Spool, at: usize) {
+    for round in 100..102 {
+        let numbers = [0, 1, 2, 4, 5].map(|number| round * 7 + number);
+        for number in numbers {
+            spool.put(&entry(&raw(number))).unwrap();
+        }
+        let mut found: Vec<usize> = drain_all(spool).iter().map(|raw| number(raw)).collect();
+        found.sort_unstable();
+        assert_eq!(found, numbers, "step {at}");
+    }
+}
+
+/// The spare segment is at the same time one that is in use.
+fn two_names(state: &Path) -> bool {
+    let spare = spool(state, MAX_SIZE).folder().join(folder::SPARE);
+    fs::metadata(spare).is_ok_and(|meta| meta.nlink() > 1)
 }
 
 #[test]
@@ -199,12 +221,15 @@ fn death_at_every_step_loses_nothing() {
     let steps = *noted(whole.path(), "steps").first().unwrap();
     assert!(steps > 100, "{steps}");
     check(whole.path(), steps);
+    let mut doubles = 0;
     for at in 0..steps {
         let state = quick_folder();
         assert!(
             !run(state.path(), Some(at)).success(),
             "step {at} did not kill"
         );
+        doubles += usize::from(two_names(state.path()));
         check(state.path(), at);
     }
+    assert!(doubles > 1, "death between two names was not met");
 }

@@ -91,7 +91,7 @@ impl Model {
 
     fn put(&mut self, limit: usize) {
         let length = self.random.below(limit);
-        let mut raw = format!("<{}>", self.counter).into_bytes();
+        let mut raw = format!("<{:08}>", self.counter).into_bytes();
         raw.extend(self.random.bytes(length));
         self.counter += 1;
         match self.spool().put(&entry(&raw)) {

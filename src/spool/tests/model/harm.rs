@@ -34,8 +34,9 @@ impl Model {
             return;
         };
         let garbage = if self.random.below(2) == 0 {
-            let whole =
-                record::encode(segment.number, tail.seq + 1, &entry(&[b't'; 2000])).unwrap();
+            // Random, so that what an earlier torn write has left cannot complete it.
+            let raw = self.random.bytes(2000);
+            let whole = record::encode(segment.number, tail.seq + 1, &entry(&raw)).unwrap();
             let length = 1 + self.random.below(whole.len() - 100);
             whole[..length].to_vec()
         } else {
