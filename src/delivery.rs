@@ -299,7 +299,6 @@ impl<'a> Delivery<'a> {
             .next();
         memory.connected_in(began.elapsed(), self.spool);
         self.heal(&store, end);
-        store.close();
         written.ok_or_else(|| store::Error::Unavailable("MongoDB gave no answer".to_owned()))
     }
 
@@ -327,7 +326,7 @@ impl<'a> Delivery<'a> {
         };
         let limits = Limits::brief(end);
         if Memory::ready(self.spool, &store, left(end)).is_err() {
-            return store.close();
+            return;
         }
         let is_back = match drain::drain(self.spool, &store, &mut self.enricher, &limits) {
             Ok(drained) => drained.reached_store(),
@@ -338,7 +337,6 @@ impl<'a> Delivery<'a> {
         if is_back {
             breaker.close();
         }
-        store.close();
     }
 
     /// Inserts what has been spooled already: the two are one document.

@@ -1,5 +1,8 @@
 //! The spool: a durable queue on disk, one folder per destination, shared by many short processes
 //! that may die or be stopped at any instant, and by one drainer. Nobody resides; locks are `flock`.
+//! A process that forks while another of its threads holds a lock keeps that lock until it has become
+//! its program: then others take another segment, as they do with any holder. So the order of records
+//! is the order of segments and numbers, which under contention is not quite the order of arrival.
 //!
 //! # On disk
 //!

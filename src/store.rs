@@ -3,6 +3,7 @@
 //! An error says the one thing its reader decides on: is it worth another try (`Unavailable`, the
 //! alert belongs into the spool), or the document's own fault (`Rejected`, a dead letter)?
 
+use std::future::Future;
 use std::time::Duration;
 
 mod alerts;
@@ -63,7 +64,8 @@ pub enum Indexes {
 
 /// A connection that knows its time: every call has a limit that holds whatever the server does.
 pub struct Store {
-    runtime: Runtime,
+    /// Always there until the drop.
+    runtime: Option<Runtime>,
     client: mongodb::Client,
     database: String,
 }
@@ -76,17 +78,23 @@ impl Store {
     /// `Settings` for what the driver refuses, `Unavailable` for DNS.
     pub fn open(settings: &Settings, within: Duration) -> Result<Self, Error> {
         let runtime = connect::runtime()?;
-        let client = connect::within(&runtime, within, settings, async {
+        let work = async {
             let options = connect::options(settings, within).await?;
             // One connection writes and one watches; a pool has nothing to do in a short process.
             mongodb::Client::with_options(options)
                 .map_err(|error| connect::refused(&error, settings))
-        })?;
-        Ok(Self {
-            runtime,
-            client,
-            database: settings.database.clone(),
-        })
+        };
+        match connect::within(&runtime, within, settings, work) {
+            Ok(client) => Ok(Self {
+                runtime: Some(runtime),
+                client,
+                database: settings.database.clone(),
+            }),
+            Err(error) => {
+                runtime.shutdown_background();
+                Err(error)
+            }
+        }
     }
 
     /// Inserts documents (BSON, each with its `_id`), unordered, with write concern majority and
@@ -97,7 +105,7 @@ impl Store {
     /// `Unavailable` if it is not known that all were decided; then any of them may be there.
     pub fn insert(&self, documents: &[&[u8]], within: Duration) -> Result<Vec<Written>, Error> {
         let work = alerts::insert(self.database(), documents);
-        connect::limit(&self.runtime, within, work)
+        self.limit(within, work)
     }
 
     /// Creates the alerts' indexes if the collection is empty.
@@ -107,7 +115,7 @@ impl Store {
     /// `Unavailable`.
     pub fn create_indexes_if_empty(&self, within: Duration) -> Result<Indexes, Error> {
         let work = indexes::create_if_empty(self.database());
-        connect::limit(&self.runtime, within, work)
+        self.limit(within, work)
     }
 
     /// The document with this `_id` as relaxed Extended JSON.
@@ -117,16 +125,31 @@ impl Store {
     /// `Unavailable`.
     pub fn find(&self, id: &str, within: Duration) -> Result<Option<Value>, Error> {
         let work = alerts::find(self.database(), id);
-        connect::limit(&self.runtime, within, work)
+        self.limit(within, work)
     }
 
     fn database(&self) -> mongodb::Database {
         self.client.database(&self.database)
     }
 
-    /// Lets go of the connection without waiting for a name server that may still be asked.
-    pub fn close(self) {
-        self.runtime.shutdown_background();
+    fn limit<T>(
+        &self,
+        within: Duration,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        match &self.runtime {
+            Some(runtime) => connect::limit(runtime, within, work),
+            None => Err(Error::Unavailable("the connection is closed".to_owned())),
+        }
+    }
+}
+
+impl Drop for Store {
+    /// Does not wait for a name server that may still be asked on a thread of its own.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

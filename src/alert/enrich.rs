@@ -237,8 +237,8 @@ impl Enricher {
         let body = self.out.len();
         let reserved = convert::fields(text, &mut self.out, &mut defects, is_ours)?;
         write_original(&reserved, &mut self.out, &mut defects)?;
-        let facts = self.facts(&mut defects);
-        let lost = (defects.is_lossy()).then_some(raw);
+        let lost = defects.is_lossy().then_some(raw);
+        let facts = self.facts(&mut defects, lost);
         write_options(receipt.options, &mut self.out, &mut defects);
         self.redact_and_keep(body, lost);
         self.add(&facts, receipt, &defects);
@@ -251,7 +251,7 @@ impl Enricher {
         })
     }
 
-    fn facts(&self, defects: &mut Defects) -> Facts {
+    fn facts(&self, defects: &mut Defects, lost: Option<&[u8]>) -> Facts {
         let alert = Alert {
             document: self.out.bytes(),
         };
@@ -264,7 +264,7 @@ impl Enricher {
         let agent_id = agent_id.as_deref().unwrap_or("unknown");
         let identity = identity::of_fields(alert, &self.site);
         Facts {
-            id: identity.unwrap_or_else(|| identity::of_content(alert, "_id", &self.site)),
+            id: identity.unwrap_or_else(|| identity::of_content(alert, "_id", lost, &self.site)),
             risk: self.risk(alert),
             category: self.category(alert).to_owned(),
             timestamp,

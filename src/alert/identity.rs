@@ -38,8 +38,15 @@ pub(crate) fn of_fields(alert: Alert<'_>, site: &str) -> Option<Identity> {
 }
 
 /// The identity by content: the same fields in any order are the same alert.
-pub(crate) fn of_content(alert: Alert<'_>, without: &str, site: &str) -> Identity {
+/// What was lost in reading is part of the content: `lost` is the original text then.
+pub(crate) fn of_content(
+    alert: Alert<'_>,
+    without: &str,
+    lost: Option<&[u8]>,
+    site: &str,
+) -> Identity {
     let mut hash = Hash::new(b"content", site);
+    hash.part(lost.unwrap_or_default());
     let fields = bson::elements(alert.document).filter(|field| field.name != without.as_bytes());
     hash.sorted(fields.collect());
     hash.finish()
@@ -63,12 +70,15 @@ impl Hash {
 
     fn field(&mut self, field: Option<Element<'_>>) {
         match field {
-            None => self.part(b"absent"),
-            Some(field) => match field.as_str() {
-                // The hook's copy ends at a NUL that the file's copy still has.
-                Some(text) => self.part(text.split('\0').next().unwrap_or_default().as_bytes()),
-                None => self.part(field.value),
-            },
+            None => self.part(&[0]),
+            Some(field) => {
+                self.part(&[field.tag]);
+                match field.as_str() {
+                    // The hook's copy ends at a NUL that the file's copy still has.
+                    Some(text) => self.part(text.split('\0').next().unwrap_or_default().as_bytes()),
+                    None => self.part(field.value),
+                }
+            }
         }
     }
 

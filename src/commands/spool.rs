@@ -166,7 +166,6 @@ impl<'a> Spools<'a> {
                 Err(error) => stopped = Some(error),
             }
         }
-        store.close();
         let left = left(&spools)?;
         self.print_drained(&total, left);
         self.tell_others(from)?;

@@ -249,7 +249,6 @@ fn read_back(story: &mut Story, settings: &Settings, id: &str) {
     let began = Instant::now();
     let found = Store::open(&settings.store, READ_BACK).and_then(|store| {
         let found = store.find(id, READ_BACK);
-        store.close();
         found
     });
     let took = began.elapsed().as_micros();

@@ -98,23 +98,24 @@ fn answers(error: &DriverError, count: usize) -> Result<Vec<Written>, Error> {
     if let Some(error) = write_concern_error {
         return Err(Error::Unavailable(format!(
             "written, but not confirmed by a majority: {}",
-            error.message
+            refusal::one_line(&error.message)
         )));
     }
     let mut written = vec![Written::New; count];
     for error in write_errors.iter().flatten() {
+        // Behind ` dup key:` the server repeats the alert's own text.
+        let message = error.message.split(" dup key:").next().unwrap_or_default();
+        let said = format!("{} ({})", refusal::one_line(message), error.code);
         let answer = match error.code {
-            DUPLICATE_KEY if is_id(&error.message) => Written::AlreadyThere,
+            DUPLICATE_KEY if is_id(message) => Written::AlreadyThere,
             code if !refusal::is_documents_fault(code) => {
-                return Err(Error::Unavailable(format!(
-                    "MongoDB: {} ({code})",
-                    error.message
-                )));
+                return Err(Error::Unavailable(format!("MongoDB: {said}")));
             }
-            code => Written::Rejected(format!("{} ({code})", error.message)),
+            _ => Written::Rejected(said),
         };
-        if let Some(slot) = written.get_mut(error.index) {
-            *slot = answer;
+        match written.get_mut(error.index) {
+            Some(slot) => *slot = answer,
+            None => return Err(Error::Unavailable("MongoDB answered nonsense".to_owned())),
         }
     }
     Ok(written)
@@ -122,7 +123,7 @@ fn answers(error: &DriverError, count: usize) -> Result<Vec<Written>, Error> {
 
 /// Whether a duplicate is one of `_id` and not of a unique index that somebody has added.
 fn is_id(message: &str) -> bool {
-    message.contains("index: _id_")
+    message.contains(" index: _id_")
 }
 
 pub(super) async fn find(database: Database, id: &str) -> Result<Option<Value>, Error> {

@@ -1,18 +1,21 @@
 //! Secrets of the store: from the settings, from a file, or from a command, read anew each time.
 //! No message from here holds one.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use super::Error;
 use crate::setting::Secret;
 
 /// How long a command may take; the hook's own deadline has to hold it.
-const COMMAND_LIMIT: Duration = Duration::from_secs(1);
+const COMMAND_LIMIT: Duration = Duration::from_millis(500);
 
 /// The places where one secret may stand.
 pub(super) struct Source<'a> {
@@ -52,7 +55,22 @@ fn read_file(name: &str, path: &Path) -> Result<Secret, Error> {
     Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
 }
 
+/// What commands have printed in this process: one call asks each at most once.
+static PRINTED: Mutex<BTreeMap<String, Secret>> = Mutex::new(BTreeMap::new());
+
 fn run(name: &str, command: &str) -> Result<Secret, Error> {
+    let known = PRINTED.lock().ok();
+    if let Some(secret) = known.as_ref().and_then(|known| known.get(command)) {
+        return Ok(secret.clone());
+    }
+    let secret = run_now(name, command)?;
+    if let Some(mut known) = known {
+        known.insert(command.to_owned(), secret.clone());
+    }
+    Ok(secret)
+}
+
+fn run_now(name: &str, command: &str) -> Result<Secret, Error> {
     let fault = |why: String| Error::Settings(format!("{name}_command: {why}"));
     // Not our own stderr: whoever inherits it keeps wazuh-integratord waiting for its end.
     let child = Command::new("/bin/sh")
@@ -63,35 +81,51 @@ fn run(name: &str, command: &str) -> Result<Secret, Error> {
         .process_group(0)
         .spawn();
     let mut child = child.map_err(|error| fault(format!("cannot be started: {error}")))?;
-    let ended = wait(&mut child);
-    if !ended {
-        stop(&mut child);
-        return Err(fault(format!("gave no answer within {COMMAND_LIMIT:?}")));
-    }
-    let status = child.wait().map_err(|error| fault(error.to_string()))?;
-    if !status.success() {
-        return Err(fault(format!(
+    let text = output(&mut child);
+    let status = child.try_wait();
+    stop(&mut child);
+    let text = text.ok_or_else(|| fault(format!("gave no answer within {COMMAND_LIMIT:?}")))?;
+    match status {
+        Ok(Some(status)) if !status.success() => Err(fault(format!(
             "failed ({status}); run it by hand to see why"
-        )));
+        ))),
+        _ => Ok(Secret::new(text.trim_end_matches(['\r', '\n']))),
     }
-    let mut text = String::new();
-    let output = child.stdout.take();
-    if let Some(output) = output {
-        let read = output.take(64 * 1024).read_to_string(&mut text);
-        read.map_err(|error| fault(error.to_string()))?;
-    }
-    Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
 }
 
-fn wait(child: &mut Child) -> bool {
-    let end = Instant::now() + COMMAND_LIMIT;
-    while Instant::now() < end {
-        if !matches!(child.try_wait(), Ok(None)) {
-            return true;
+/// What the command prints until it ends. A child that it leaves behind holds the pipe open: so the
+/// reading has a thread of its own, and what has come by the command's end counts.
+fn output(child: &mut Child) -> Option<String> {
+    let mut pipe = child.stdout.take()?.take(64 * 1024);
+    let (sender, lines) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut part = [0; 4096];
+        while let Ok(count @ 1..) = pipe.read(&mut part) {
+            if sender
+                .send(part.get(..count).unwrap_or_default().to_vec())
+                .is_err()
+            {
+                return;
+            }
         }
-        std::thread::sleep(Duration::from_millis(2));
+    });
+    let end = Instant::now() + COMMAND_LIMIT;
+    let mut text = Vec::new();
+    loop {
+        match lines.recv_timeout(Duration::from_millis(2)) {
+            Ok(part) => text.extend(part),
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) if Instant::now() >= end => return None,
+            // No child any more: it ended, or whoever started us ignores SIGCHLD.
+            Err(RecvTimeoutError::Timeout) if !matches!(child.try_wait(), Ok(None)) => break,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
     }
-    false
+    // The pipe may close a moment before the process is gone.
+    while matches!(child.try_wait(), Ok(None)) && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    String::from_utf8(text).ok()
 }
 
 /// Ends the command and what it has started.
@@ -103,11 +137,11 @@ fn stop(child: &mut Child) {
     child.wait().ok();
 }
 
-/// `user:password` of a connection string, as it stands there.
+/// `user:password` of a connection string, as it stands there: everything up to the last `@`, since
+/// a password that was not percent-encoded may hold `/`, `?` and `@` itself.
 pub(super) fn user_info(uri: &str) -> Option<&str> {
     let rest = uri.split_once("://")?.1;
-    let authority = rest.split(['/', '?']).next()?;
-    authority.rsplit_once('@').map(|(user, _)| user)
+    rest.rsplit_once('@').map(|(user, _)| user)
 }
 
 /// The connection string with the login that is set apart from it.

@@ -35,7 +35,15 @@ pub struct Report {
 ///
 /// As `Store::open`.
 pub fn inspect(settings: &Settings, within: Duration) -> Result<Report, Error> {
-    let options = connect::runtime()?.block_on(connect::options(settings, within))?;
+    let runtime = connect::runtime()?;
+    let options = connect::within(
+        &runtime,
+        within,
+        settings,
+        connect::options(settings, within),
+    );
+    runtime.shutdown_background();
+    let options = options?;
     let started = Instant::now();
     let client =
         Client::with_options(options).map_err(|error| connect::refused(&error, settings))?;

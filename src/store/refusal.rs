@@ -7,9 +7,9 @@ use super::Error;
 
 /// Codes of a write error that are not the document's fault (server's `error_codes.yml`): the
 /// server is stepping down, shutting down, full, busy, or forbids the login to write.
-const NOT_THE_DOCUMENT: [i32; 22] = [
-    6, 7, 13, 18, 24, 50, 64, 89, 91, 100, 112, 189, 262, 8000, 9001, 10058, 10107, 11600, 11602,
-    13388, 13435, 14031,
+const NOT_THE_DOCUMENT: [i32; 31] = [
+    1, 6, 7, 8, 13, 18, 24, 46, 50, 63, 64, 79, 89, 91, 96, 100, 112, 133, 146, 189, 262, 8000,
+    9001, 10058, 10107, 11600, 11601, 11602, 13388, 13435, 14031,
 ];
 
 /// Codes of a failed command that are the fault of a document in it: `BadValue`, `FailedToParse`,
@@ -73,7 +73,7 @@ pub(super) fn sort(error: &DriverError) -> Error {
 
 /// A server without a journal answers our write concern with `BadValue`: no document is at fault.
 fn is_about_write_concern(message: &str) -> bool {
-    ["journal", "'j'", "write concern", "writeConcern"]
+    ["journal", "'j'", "'w'", "write concern", "writeConcern"]
         .iter()
         .any(|word| message.contains(word))
 }
@@ -82,15 +82,44 @@ fn is_too_large(message: &str) -> bool {
     message.contains("maximum size") || message.contains("too large")
 }
 
-/// What the driver does not take in a connection string, with the way out.
+/// What the driver does not take in a connection string, with the way out. Its own words are passed
+/// on only where they name an option: others repeat parts of the string, which may be a password.
 fn bad_setting(message: &str) -> String {
     let message = one_line(message);
-    if message.contains("is an invalid option") || message.contains("does not support") {
-        return format!(
-            "store.uri: {message}; remove this option from the URI (delivery.deadline bounds every call)"
-        );
+    let first = message.split(' ').next().unwrap_or_default();
+    let is_name = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric());
+    if let Some(option) = message
+        .split("does not support ")
+        .nth(1)
+        .filter(|option| is_name(option))
+    {
+        return not_known(option);
     }
-    format!("store.uri: {message}")
+    if message.contains(" is an invalid option") && is_name(first) {
+        return not_known(first);
+    }
+    let fault = [
+        "username",
+        "password",
+        "authMechanism",
+        "authSource",
+        "directConnection",
+        "replicaSet",
+        "tls",
+        "srv",
+    ]
+    .iter()
+    .find(|word| message.contains(*word));
+    let hint = fault.map_or_else(String::new, |word| format!(" (look at {word})"));
+    format!(
+        "store.uri: the driver does not take it{hint}; mongodb://USER@HOST:PORT/?OPTION=VALUE, and in user and password : / ? # [ ] @ % are percent-encoded"
+    )
+}
+
+fn not_known(option: &str) -> String {
+    format!(
+        "store.uri: the driver does not know the option {option}; remove this option from the URI (delivery.deadline bounds every call)"
+    )
 }
 
 /// What TLS on one side only, or an unknown authority, looks like from here.
@@ -140,10 +169,12 @@ fn unreachable(message: &str) -> String {
     )
 }
 
-/// Messages go to ossec.log, which takes one line.
-fn one_line(text: &str) -> String {
+/// Messages go to ossec.log, which takes one line; a server may put an alert's own text into them.
+pub(super) fn one_line(text: &str) -> String {
     const LONGEST: usize = 300;
-    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+    let words = words.filter(|word| !word.is_empty()).take(LONGEST);
+    let line: String = words.collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
         None => line,

@@ -114,10 +114,16 @@ impl Settings {
 
     /// The servers as the connection string names them, for messages.
     pub fn servers(&self) -> String {
-        self.uri().map_or_else(
-            |_| "MongoDB".to_owned(),
-            |uri| hosts(uri.expose()).to_owned(),
-        )
+        let uri = self.uri().ok();
+        let hosts = uri
+            .as_ref()
+            .map(|uri| hosts(uri.expose()))
+            .unwrap_or_default();
+        if hosts.split(',').all(is_server) {
+            hosts.to_owned()
+        } else {
+            "the configured server".to_owned()
+        }
     }
 
     /// Whether the connection string carries a password.
@@ -131,8 +137,20 @@ impl Settings {
 
 fn hosts(uri: &str) -> &str {
     let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
-    let rest = rest.split(['/', '?']).next().unwrap_or_default();
-    rest.rsplit('@').next().unwrap_or_default()
+    let rest = rest.rsplit('@').next().unwrap_or_default();
+    rest.split(['/', '?']).next().unwrap_or_default()
+}
+
+/// Whether it is `host`, `host:port` or `[address]:port`, and not a login that lost its host.
+fn is_server(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !text.ends_with(']') => (host, port),
+        _ => (text, "0"),
+    };
+    let is_address = host.starts_with('[') && host.ends_with(']');
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    let named = !host.is_empty() && (is_address || host.chars().all(plain));
+    named && port.parse::<u16>().is_ok()
 }
 
 #[cfg(test)]
@@ -169,5 +187,29 @@ mod tests {
         };
         assert_eq!(settings.servers(), "db.example:27017");
         assert!(settings.has_password_in_uri());
+        for uri in [
+            "mongodb://u:AA/BB@db/x",
+            "mongodb://u:AA?BB@db",
+            "mongodb://u:AA@BB@db",
+        ] {
+            let uri = Some(Secret::new(uri));
+            assert_eq!(
+                Settings {
+                    uri,
+                    ..Settings::default()
+                }
+                .servers(),
+                "db"
+            );
+        }
+        let uri = Some(Secret::new("mongodb://user:secret"));
+        assert_eq!(
+            Settings {
+                uri,
+                ..Settings::default()
+            }
+            .servers(),
+            "the configured server"
+        );
     }
 }
