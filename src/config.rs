@@ -100,6 +100,14 @@ fn sensible(settings: Settings) -> Result<Settings, Fault> {
         let why = format!("[store] database: `{database}` is no name that MongoDB takes");
         return Err(Fault(why));
     }
+    if ["admin", "local", "config"].contains(&database.as_str()) {
+        let why = format!("[store] database: `{database}` is MongoDB's own; name another");
+        return Err(Fault(why));
+    }
+    if settings.delivery.deadline.as_millis() < 100 {
+        let why = "[delivery] deadline: less than 100 ms leaves MongoDB no time to answer";
+        return Err(Fault(why.to_owned()));
+    }
     let risk = &settings.enrich.risk;
     if !(risk.medium.0 <= risk.high.0 && risk.high.0 <= risk.critical.0) {
         let why = "[enrich.risk] medium, high and critical have to rise";
@@ -189,8 +197,20 @@ fn section<T: for<'de> Deserialize<'de> + Default>(
     let Some(value) = table.remove(name) else {
         return Ok(T::default());
     };
-    value.try_into().map_err(|error: toml::de::Error| {
-        Fault(format!("[{name}] {}", suggestion::explain(&error)))
+    let Value::Table(section) = value else {
+        return Err(Fault(format!("`{name}` has to be a section: [{name}]")));
+    };
+    let whole = section.clone().try_into();
+    whole.map_err(|error: toml::de::Error| {
+        let why = suggestion::explain(&error);
+        let at_fault = section.iter().find(|(key, value)| {
+            let alone = Table::from_iter([((*key).clone(), (*value).clone())]);
+            alone.try_into::<T>().is_err()
+        });
+        match at_fault {
+            Some((key, _)) if !why.contains(key) => Fault(format!("[{name}] {key}: {why}")),
+            _ => Fault(format!("[{name}] {why}")),
+        }
     })
 }
 

@@ -309,7 +309,7 @@ impl<'a> Delivery<'a> {
             if !spool.has_pending() {
                 continue;
             }
-            let limits = Limits::brief(end.min(Instant::now() + HEAL_LIMIT));
+            let limits = Limits::brief(end.min(Instant::now() + HEAL_LIMIT), end);
             if let Err(error) = drain::drain(spool, store, &mut self.enricher, &limits) {
                 log::warn!("the spool could not be drained: {error}");
             }
@@ -324,18 +324,18 @@ impl<'a> Delivery<'a> {
         let Ok(store) = Store::open(self.store, left(end)) else {
             return;
         };
-        let limits = Limits::brief(end);
         if Memory::ready(self.spool, &store, left(end)).is_err() {
             return;
         }
-        let is_back = match drain::drain(self.spool, &store, &mut self.enricher, &limits) {
-            Ok(drained) => drained.reached_store(),
-            // Whoever drains may be stopped: the breaker does not depend on it.
-            Err(drain::Error::Busy(_)) => self.insert_again(raw, receipt, &store, end),
-            Err(_) => false,
-        };
-        if is_back {
-            breaker.close();
+        // First of all this call's own alert: an answer to it proves that MongoDB is back, however
+        // long the rest of the spool takes.
+        if !self.insert_again(raw, receipt, &store, end) {
+            return;
+        }
+        breaker.close();
+        let limits = Limits::brief(end, self.end);
+        if let Err(error) = drain::drain(self.spool, &store, &mut self.enricher, &limits) {
+            log::warn!("the spool could not be drained: {error}");
         }
     }
 

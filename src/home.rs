@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Gid, Uid, chown, geteuid, setgid, setgroups, setuid};
+use nix::unistd::{Gid, Uid, geteuid, setgid, setgroups, setuid};
 
 /// The folders that this process works with.
 #[derive(Debug, Clone)]
@@ -48,18 +48,29 @@ impl Home {
     ///
     /// Names the folder and what to do.
     pub fn enter(&self) -> io::Result<()> {
-        let owner = self.create_state()?;
-        if !geteuid().is_root() {
-            return Ok(());
+        self.become_owner()?;
+        let fault = |error: io::Error| {
+            let state = self.state.display();
+            let text = format!(
+                "cannot use the state folder {state}: {error}; run mkdir -p {state} && chown wazuh:wazuh {state} && chmod 700 {state}"
+            );
+            io::Error::new(error.kind(), text)
+        };
+        match std::fs::symlink_metadata(&self.state) {
+            Ok(meta) if meta.is_dir() => Ok(()),
+            // A link would let whoever may write beside it choose where we write.
+            Ok(_) => Err(fault(io::Error::from(ErrorKind::NotADirectory))),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let mut builder = std::fs::DirBuilder::new();
+                let builder = builder.recursive(true).mode(0o700);
+                builder.create(&self.state).map_err(fault)
+            }
+            Err(error) => Err(fault(error)),
         }
-        if let Some((uid, gid)) = owner.filter(|(uid, _)| !uid.is_root()) {
-            become_user(uid, gid)?;
-        }
-        Ok(())
     }
 
-    /// As `enter`, but creates nothing: where there is no state folder yet, root becomes whoever
-    /// owns Wazuh's logs.
+    /// Root becomes whoever owns Wazuh's logs, else the owner of the state folder. Everything that
+    /// a command does comes after this: settings and state are in folders that `wazuh` may write.
     ///
     /// # Errors
     ///
@@ -68,52 +79,16 @@ impl Home {
         if !geteuid().is_root() {
             return Ok(());
         }
-        let state = std::fs::metadata(&self.state).ok();
-        let owner = state.map(|meta| owner(&meta)).or_else(|| self.heir());
-        match owner.filter(|(uid, _)| !uid.is_root()) {
+        let state = std::fs::symlink_metadata(&self.state).ok();
+        let state = state.filter(Metadata::is_dir).map(|meta| owner(&meta));
+        let heir = self.heir().or(state.filter(|(uid, _)| !uid.is_root()));
+        match heir {
             Some((uid, gid)) => become_user(uid, gid),
             None => Ok(()),
         }
     }
 
-    /// Whether the state folder is root's while Wazuh runs as somebody else: the hook is locked out.
-    pub fn is_locked_out(&self) -> bool {
-        let state = std::fs::metadata(&self.state).ok();
-        let of_root = state.is_some_and(|meta| owner(&meta).0.is_root());
-        of_root && self.heir().is_some()
-    }
-
-    fn create_state(&self) -> io::Result<Option<(Uid, Gid)>> {
-        let fault = |error: io::Error| {
-            let state = self.state.display();
-            let text = format!(
-                "cannot use the state folder {state}: {error}; run mkdir -p {state} && chown wazuh:wazuh {state} && chmod 700 {state}"
-            );
-            io::Error::new(error.kind(), text)
-        };
-        match std::fs::metadata(&self.state) {
-            Ok(meta) if meta.is_dir() => return Ok(Some(owner(&meta))),
-            Ok(_) => return Err(fault(io::Error::from(ErrorKind::NotADirectory))),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(fault(error)),
-        }
-        let mut builder = std::fs::DirBuilder::new();
-        builder
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.state)
-            .map_err(fault)?;
-        if !geteuid().is_root() {
-            return Ok(None);
-        }
-        let heir = self.heir();
-        if let Some((uid, gid)) = heir {
-            chown(&self.state, Some(uid), Some(gid)).map_err(|errno| fault(errno.into()))?;
-        }
-        Ok(heir)
-    }
-
-    /// Who is to own a state folder that root creates: whoever owns Wazuh's logs.
+    /// Whoever Wazuh runs as: the owner of its logs, unless that is root.
     fn heir(&self) -> Option<(Uid, Gid)> {
         let home = self.wazuh.as_ref()?;
         let logs = std::fs::metadata(home.join("logs")).ok();

@@ -33,8 +33,8 @@ pub(crate) struct Redactor {
 /// The same keys inside of a text that holds JSON, as `full_log` often does.
 #[derive(Debug, Clone)]
 struct InText {
-    /// `"key": value`, where the value is a text, a number or a word.
-    plain: Regex,
+    /// `"key": value`, where the value is a text, a number or a word, and what takes its place.
+    plain: Vec<(Regex, &'static str)>,
     /// `"key": {` or `[`: where such a value ends is not for a regular expression to say.
     nested: Regex,
 }
@@ -99,8 +99,8 @@ impl Redactor {
         {
             return Some(REPLACEMENT.to_owned());
         }
-        let in_text = self.in_text.iter();
-        let keys = in_text.map(|keys| (&keys.plain, "${key}\"[redacted]\""));
+        let keys = self.in_text.iter().flat_map(|keys| &keys.plain);
+        let keys = keys.map(|(pattern, replacement)| (pattern, *replacement));
         let patterns = self.patterns.iter().map(|pattern| (pattern, REPLACEMENT));
         let mut cleaned: Option<String> = None;
         for (pattern, replacement) in keys.chain(patterns) {
@@ -119,16 +119,33 @@ impl InText {
             return Ok(None);
         }
         let names: Vec<_> = keys.iter().map(KeyPattern::as_regex).collect();
-        let key = format!(
-            r#"(?i)(?<key>"(?:[^"]*\.)?(?:{})"\s*:\s*)"#,
-            names.join("|")
-        );
-        let compile = |rest: &str| {
-            Regex::new(&format!("{key}{rest}")).map_err(|error| format!("redact.keys: {error}"))
+        let names = names.join("|");
+        // A value may end with the text: Wazuh cuts some.
+        let compile = |quote: &str, value: &str| {
+            let key = format!(r#"(?i)(?<key>{quote}(?:[^"']*\.)?(?:{names}){quote}\s*[:=]\s*)"#);
+            Regex::new(&format!("{key}{value}")).map_err(|error| format!("redact.keys: {error}"))
         };
+        let word = r#"[^\s,\[\]{}"'\\]+"#;
         Ok(Some(Self {
-            plain: compile(r#"(?:"(?:[^"\\]|\\.)*"|[^\s,\[\]{}"]+)"#)?,
-            nested: compile(r"[\[{]")?,
+            plain: vec![
+                (
+                    compile("\"", &format!(r#"(?:"(?:[^"\\]|\\.)*(?:"|\\?$)|{word})"#))?,
+                    "${key}\"[redacted]\"",
+                ),
+                (
+                    compile("'", &format!(r"(?:'[^']*(?:'|$)|{word})"))?,
+                    "${key}'[redacted]'",
+                ),
+                // JSON inside a text of JSON.
+                (
+                    compile(
+                        r#"\\+""#,
+                        &format!(r#"(?:\\+"[^"\\]*(?:\\+"|\\*$)|{word})"#),
+                    )?,
+                    "${key}\\\"[redacted]\\\"",
+                ),
+            ],
+            nested: compile(r#"\\*["']"#, r"[\[{]")?,
         }))
     }
 }
@@ -144,7 +161,7 @@ impl KeyPattern {
     }
 
     fn as_regex(&self) -> String {
-        let any = |open: bool| if open { r#"[^"]*"# } else { "" };
+        let any = |open: bool| if open { r#"[^"']*"# } else { "" };
         let text = regex_lite::escape(&self.text);
         format!("{}{text}{}", any(self.open_start), any(self.open_end))
     }
@@ -194,7 +211,9 @@ impl Copy<'_> {
     }
 
     fn scalar(&mut self, field: Element<'_>, with_patterns: bool) {
-        let text = field.as_str().filter(|_| with_patterns);
+        // Of Wazuh's own description only the rule's text can quote a log (`$(field)`).
+        let in_reach = with_patterns || self.path == "rule.description";
+        let text = field.as_str().filter(|_| in_reach);
         if let Some(clean) = text.and_then(|text| self.redactor.clean(text)) {
             return self.replace(field.name, &clean);
         }

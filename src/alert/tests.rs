@@ -328,3 +328,32 @@ fn redaction_leaves_no_copy_of_the_secret() {
         "the identity is older than the redaction"
     );
 }
+
+#[test]
+fn a_secret_is_found_in_a_text_however_it_is_quoted() {
+    let redact = RedactSettings {
+        keys: List(vec!["password".to_owned()]),
+        patterns: List::default(),
+    };
+    let mut enricher = Enricher::new("default", &Settings::default(), &redact).unwrap();
+    for log in [
+        r#"{"password":"hunter2"}"#,
+        r#"{"password" : "a\"hunter2"}"#,
+        r#"{"password":"hunter2"#,
+        r#"{"password":hunter2}"#,
+        r#"{"log":"{\"password\":\"hunter2\"}"}"#,
+        r#"{"log":"{\"password\":\"hunter2"#,
+        r"{'password': 'hunter2'}",
+        r#"{"password":["hunter2"]}"#,
+        r#""db.Password"="hunter2" x"#,
+    ] {
+        let alert = json!({"full_log": log, "rule": {"description": log}, "kept": "hunter"});
+        let text = read(&mut enricher, alert.to_string().as_bytes())
+            .unwrap()
+            .to_string();
+        assert!(
+            !text.contains("hunter2") && text.contains("hunter"),
+            "{log}: {text}"
+        );
+    }
+}

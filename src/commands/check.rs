@@ -61,7 +61,7 @@ pub fn run(config: Option<&Path>, depth: Depth, format: Format) -> u8 {
     let mut findings = Findings(Vec::new());
     match config::load(config, &home) {
         Ok(loaded) => {
-            check_settings(&mut findings, &loaded);
+            check_settings(&mut findings, &loaded, depth);
             if depth == Depth::All {
                 check_mongodb(&mut findings, &loaded.settings);
                 check_spool(&mut findings, &loaded.settings, &home);
@@ -74,7 +74,7 @@ pub fn run(config: Option<&Path>, depth: Depth, format: Format) -> u8 {
     if failed { status::FAILED } else { status::DONE }
 }
 
-fn check_settings(findings: &mut Findings, loaded: &Loaded) {
+fn check_settings(findings: &mut Findings, loaded: &Loaded, depth: Depth) {
     match &loaded.file {
         Some(file) => findings.good("settings", format!("{} is read", file.display())),
         None => findings.good("settings", "no file; defaults and environment"),
@@ -83,6 +83,12 @@ fn check_settings(findings: &mut Findings, loaded: &Loaded) {
     let written = store.password.is_some() || (store.uri.is_some() && store.has_password_in_uri());
     for file in loaded.file.iter().chain(&loaded.env_file) {
         check_mode(findings, file, written);
+    }
+    if depth == Depth::ConfigOnly && store.asks_command() {
+        return findings.good(
+            "store.uri",
+            "from a command, which --config-only does not run",
+        );
     }
     match store::validate(store) {
         Ok(()) => findings.good(
@@ -222,14 +228,6 @@ fn check_spool(findings: &mut Findings, settings: &Settings, home: &Home) {
         );
     }
     let state = home.state().display();
-    if home.is_locked_out() {
-        let fix = format!("chown -R wazuh:wazuh {state}");
-        return findings.bad(
-            "state folder",
-            format!("{state} is root's: the hook is locked out"),
-            fix,
-        );
-    }
     findings.good("state folder", state.to_string());
     let Ok(destination) = settings.store.destination() else {
         return;

@@ -9,6 +9,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::OFlag;
+use nix::sys::signal::{SigSet, Signal};
+
 use super::{now, output, status};
 use crate::alert::enrich::{Receipt, Source};
 use crate::alert::{self, time};
@@ -65,6 +68,11 @@ struct Failure {
 pub fn run(call: &Call, config: Option<&Path>, started: Instant) -> u8 {
     let home = Home::find();
     let received_at = now();
+    // A file size limit would end us by a signal, and hook_url would go to ossec.log; blocked, it
+    // is an error of the write like any other.
+    let mut limits = SigSet::empty();
+    limits.add(Signal::SIGXFSZ);
+    limits.thread_block().ok();
     // A panic would print several lines, and the last of them would go to ossec.log.
     std::panic::set_hook(Box::new(|_| {}));
     let work = || deliver(call, config, &home, received_at, started);
@@ -94,6 +102,10 @@ fn deliver(
     received_at: i64,
     started: Instant,
 ) -> Result<Outcome, Failure> {
+    if let Err(error) = home.enter() {
+        // MongoDB may be there all the same; if not, the spool will say what is wrong.
+        log::warn!("{error}");
+    }
     let raw = read_alert(&call.file)?;
     let options = read_options(call);
     let receipt = Receipt {
@@ -101,13 +113,7 @@ fn deliver(
         source: Source::Hook,
         options: &options,
     };
-    // Read before root becomes the state folder's owner, who need not be able to.
-    let loaded = config::load(config, home);
-    if let Err(error) = home.enter() {
-        // MongoDB may be there all the same; if not, the spool will say what is wrong.
-        log::warn!("{error}");
-    }
-    let mut loaded = match loaded {
+    let mut loaded = match config::load(config, home) {
         Ok(loaded) => loaded,
         Err(fault) => return Err(keep_unassigned(home, &raw, &receipt, &fault.to_string())),
     };
@@ -171,7 +177,7 @@ fn read_alert(file: &OsString) -> Result<Vec<u8>, Failure> {
         file.take(limit.saturating_add(1)).read_to_end(&mut raw)?;
         Ok(raw)
     };
-    let raw = match File::open(file).and_then(read) {
+    let raw = match open_file(Path::new(file)).and_then(read) {
         Ok(raw) => raw,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(not_there(format!(
@@ -193,13 +199,25 @@ fn read_alert(file: &OsString) -> Result<Vec<u8>, Failure> {
     Ok(raw)
 }
 
+/// Opens a plain file: a pipe that nobody writes to would hold up Wazuh for ever.
+fn open_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let flags = OFlag::O_NONBLOCK.bits();
+    let file = options.read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("it is not a file"))
+    }
+}
+
 /// Options are an extra: an alert does not fail because of them.
 fn read_options(call: &Call) -> Vec<u8> {
     let Some(path) = &call.options else {
         return Vec::new();
     };
     let mut options = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_OPTIONS).read_to_end(&mut options));
+    let read = open_file(path).and_then(|file| file.take(MAX_OPTIONS).read_to_end(&mut options));
     if let Err(error) = read {
         log::warn!("cannot read {}: {error}", path.display());
     }
@@ -239,6 +257,9 @@ fn keep_after_panic(call: &Call, home: &Home, received_at: i64) -> Failure {
     };
     let spool = Spool::new(home.state(), UNASSIGNED, &crate::spool::Settings::default());
     let reason = "internal error in custom-mongo; please report it";
+    if alert::validate(&raw).is_ok() && spool.put(&delivery::entry(&raw, &receipt)).is_ok() {
+        return failed(format!("{reason}; the alert is in the spool"));
+    }
     let kept = delivery::bury(&spool, &raw, &receipt, reason);
     failed(format!(
         "{reason}{}",
@@ -285,10 +306,12 @@ fn log_line(home: &Home, at: i64, text: &str) {
         return;
     };
     let line = format!("{} {text}\n", time::log_stamp(at));
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file = OpenOptions::new()
         .append(true)
         .create(true)
         .mode(0o640)
+        .custom_flags(flags.bits())
         .open(path);
     if let Err(error) = file.and_then(|mut file| file.write_all(line.as_bytes())) {
         log::warn!("cannot write logs/integrations.log: {error}");

@@ -33,8 +33,11 @@ pub(super) fn bytes(bytes: &[u8]) {
 }
 
 /// Prints a line to stderr.
+///
+/// Control characters, which only hostile input can have brought, are left out.
 pub fn error_line(text: &str) {
-    ignore(writeln!(io::stderr(), "{text}"));
+    let line: String = text.chars().filter(|c| !c.is_control()).collect();
+    ignore(writeln!(io::stderr(), "{line}"));
 }
 
 fn ignore(written: io::Result<()>) {

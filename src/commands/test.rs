@@ -247,10 +247,7 @@ fn tell_outcome(story: &mut Story, outcome: &Result<Outcome, Error>, took: Durat
 
 fn read_back(story: &mut Story, settings: &Settings, id: &str) {
     let began = Instant::now();
-    let found = Store::open(&settings.store, READ_BACK).and_then(|store| {
-        let found = store.find(id, READ_BACK);
-        found
-    });
+    let found = Store::open(&settings.store, READ_BACK).and_then(|store| store.find(id, READ_BACK));
     let took = began.elapsed().as_micros();
     match found {
         Ok(Some(document)) => {

@@ -3,6 +3,7 @@
 //! the Python service's users have.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use toml::{Table, Value};
@@ -94,7 +95,27 @@ fn stem(key: &str) -> &str {
         .unwrap_or(key)
 }
 
+/// Whether the file is root's, our own, or of whoever owns the folder, and nobody else may write it:
+/// it can name commands that we run.
+fn is_trusted(path: &Path) -> bool {
+    let Ok(meta) = std::fs::metadata(path) else {
+        return true;
+    };
+    let folder = path
+        .parent()
+        .and_then(|folder| std::fs::metadata(folder).ok());
+    let own = nix::unistd::geteuid().as_raw();
+    let mut owners = [Some(0), Some(own), folder.map(|folder| folder.uid())]
+        .into_iter()
+        .flatten();
+    owners.any(|owner| owner == meta.uid()) && meta.mode() & 0o002 == 0
+}
+
 fn read(path: &Path) -> Result<BTreeMap<String, String>, Fault> {
+    if !is_trusted(path) {
+        let why = "others may write it; run chown root:wazuh and chmod 640 on it";
+        return Err(Fault(format!("{}: {why}", path.display())));
+    }
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),

@@ -4,46 +4,67 @@
 use std::time::{Duration, Instant};
 
 use crate::alert::enrich::{Enricher, Receipt, Source};
-use crate::spool::{self, DeadLetter, Entry, Spool};
+use crate::spool::{self, DeadLetter, Entry, EntryRef, Spool};
 use crate::store::{self, Store, Written};
 
-/// How much at a time, and until when.
+/// How much at a time, and until when. Batches begin small and double while they are answered, so
+/// that a slow line gets something done in each call.
 #[derive(Debug, Clone)]
 pub struct Limits {
     records: usize,
     bytes: usize,
     end: Option<Instant>,
-    per_batch: Duration,
+    /// Until when a single alert may take, which cannot be divided.
+    end_of_one: Option<Instant>,
 }
 
+/// What one batch of an unhurried drain may take.
+const PER_BATCH: Duration = Duration::from_secs(60);
+/// The largest batch; the driver divides it further if the server wants that.
+const LARGEST: (usize, usize) = (1000, 12 << 20);
+
 impl Limits {
-    /// Small batches, until `end`: for a call that holds up Wazuh.
-    pub fn brief(end: Instant) -> Self {
-        let per_batch = end.saturating_duration_since(Instant::now());
+    /// Small batches, until `end`, or `end_of_one` for a large alert: for a call that holds up Wazuh.
+    pub fn brief(end: Instant, end_of_one: Instant) -> Self {
         Self {
-            records: 200,
-            bytes: 1 << 20,
+            records: 16,
+            bytes: 64 << 10,
             end: Some(end),
-            per_batch,
+            end_of_one: Some(end_of_one),
         }
     }
 
     /// Large batches, until the spool is empty.
     pub fn unhurried() -> Self {
         Self {
-            records: 1000,
-            bytes: 12 << 20,
+            records: 200,
+            bytes: 1 << 20,
             end: None,
-            per_batch: Duration::from_secs(30),
+            end_of_one: None,
         }
     }
 
-    fn left(&self) -> Option<Duration> {
-        let Some(end) = self.end else {
-            return Some(self.per_batch);
+    /// Whether there is time for another batch.
+    fn has_time(&self) -> bool {
+        let least = Duration::from_millis(5);
+        self.end
+            .is_none_or(|end| end.saturating_duration_since(Instant::now()) > least)
+    }
+
+    fn within(&self, count: usize) -> Duration {
+        let end = if count == 1 {
+            self.end_of_one
+        } else {
+            self.end
         };
-        let left = end.saturating_duration_since(Instant::now());
-        (left > Duration::from_millis(5)).then_some(left)
+        end.map_or(PER_BATCH, |end| {
+            end.saturating_duration_since(Instant::now())
+        })
+    }
+
+    fn double(&mut self) {
+        self.records = (self.records * 2).min(LARGEST.0);
+        self.bytes = (self.bytes * 2).min(LARGEST.1);
     }
 }
 
@@ -56,6 +77,8 @@ pub struct Drained {
     pub already_there: u64,
     /// Kept as dead letters.
     pub dead: u64,
+    /// Refused by MongoDB, and back in the spool, since the dead letters' share is used up.
+    put_back: u64,
     /// Whether MongoDB decided on any.
     reached_store: bool,
 }
@@ -84,6 +107,11 @@ pub enum Error {
     /// MongoDB did not decide on a batch; it stays in the spool.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// Dead letters have used up their share.
+    #[error(
+        "{0} alerts that MongoDB refuses were put back: the dead letters have no more room; look at them, then drop some (custom-mongo spool dead list)"
+    )]
+    NoRoom(u64),
     /// Another process drains.
     #[error("another process{} is draining this spool; wait for it, or end it if it hangs", pid(*.0))]
     Busy(Option<u32>),
@@ -101,14 +129,21 @@ pub(super) fn drain(
 ) -> Result<Drained, Error> {
     let mut drain = spool.drain()?.ok_or_else(|| Error::Busy(spool.drainer()))?;
     let mut total = Drained::default();
-    while let Some(within) = limits.left() {
+    let mut limits = limits.clone();
+    while limits.has_time() {
         let batch = drain.next_batch(limits.records, limits.bytes)?;
         if batch.is_empty() {
             break;
         }
         let entries: Vec<Entry> = batch.into_iter().map(|(_, entry)| entry).collect();
-        total.add(write(spool, store, enricher, &entries, within)?);
+        let counts = write(spool, store, enricher, &entries, &limits)?;
         drain.settle()?;
+        total.add(counts);
+        if counts.put_back > 0 {
+            // No room for dead letters: the good ones behind them go first, the next time.
+            return Err(Error::NoRoom(counts.put_back));
+        }
+        limits.double();
     }
     Ok(total)
 }
@@ -118,7 +153,7 @@ fn write(
     store: &Store,
     enricher: &mut Enricher,
     entries: &[Entry],
-    within: Duration,
+    limits: &Limits,
 ) -> Result<Drained, Error> {
     let mut counts = Drained::default();
     let mut documents = Vec::with_capacity(entries.len());
@@ -136,7 +171,7 @@ fn write(
         return Ok(counts);
     }
     let documents: Vec<&[u8]> = documents.iter().map(Vec::as_slice).collect();
-    let answers = store.insert(&documents, within)?;
+    let answers = store.insert(&documents, limits.within(documents.len()))?;
     counts.reached_store = true;
     for (entry, written) in of_document.into_iter().zip(answers) {
         match written {
@@ -161,13 +196,25 @@ fn document(enricher: &mut Enricher, entry: &Entry) -> Result<Vec<u8>, String> {
 }
 
 fn bury(spool: &Spool, entry: &Entry, reason: &str, counts: &mut Drained) -> Result<(), Error> {
-    spool.bury(&DeadLetter {
+    let buried = spool.bury(&DeadLetter {
         reason,
         received_at_ms: entry.received_at_ms,
         source: entry.source,
         options: &entry.options,
         raw: &entry.raw,
-    })?;
-    counts.dead += 1;
+    });
+    match buried {
+        Ok(_) => counts.dead += 1,
+        Err(spool::Error::DeadFull { .. }) => {
+            spool.put(&EntryRef {
+                received_at_ms: entry.received_at_ms,
+                source: entry.source,
+                options: &entry.options,
+                raw: &entry.raw,
+            })?;
+            counts.put_back += 1;
+        }
+        Err(error) => return Err(error.into()),
+    }
     Ok(())
 }

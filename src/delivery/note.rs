@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use nix::fcntl::OFlag;
+
 use crate::spool::Spool;
 
 /// Writes the file anew.
@@ -19,6 +21,11 @@ pub(super) fn write(spool: &Spool, path: &Path, text: &str) {
 
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    let options = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .custom_flags(OFlag::O_NOFOLLOW.bits());
     options.open(path)?.write_all(text.as_bytes())
 }

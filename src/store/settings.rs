@@ -126,6 +126,13 @@ impl Settings {
         }
     }
 
+    /// Whether a command has to be run for a secret.
+    pub fn asks_command(&self) -> bool {
+        let uri = self.uri.is_none() && self.uri_file.is_none() && self.uri_command.is_some();
+        let password = self.password.is_none() && self.password_file.is_none();
+        uri || password && self.password_command.is_some()
+    }
+
     /// Whether the connection string carries a password.
     pub fn has_password_in_uri(&self) -> bool {
         let uri = self.uri();
