@@ -25,8 +25,19 @@ pub(super) struct Source<'a> {
     pub(super) command: Option<&'a str>,
 }
 
-/// The secret, if it stands anywhere: the text counts before the file, the file before the command.
+/// The secret, if it stands anywhere; it may stand in one place only.
 pub(super) fn read(source: &Source<'_>) -> Result<Option<Secret>, Error> {
+    let name = source.name;
+    let places = [
+        source.text.is_some().then(|| name.to_owned()),
+        source.file.is_some().then(|| format!("{name}_file")),
+        source.command.is_some().then(|| format!("{name}_command")),
+    ];
+    let places: Vec<String> = places.into_iter().flatten().collect();
+    if places.len() > 1 {
+        let all = places.join(" and ");
+        return Err(Error::Settings(format!("{all} are set; keep one of them")));
+    }
     if let Some(text) = source.text {
         return Ok(Some(text.clone()));
     }
