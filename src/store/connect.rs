@@ -67,13 +67,6 @@ pub fn validate(settings: &Settings) -> Result<(), Error> {
 /// The connection string with the login in it.
 fn login_uri(settings: &Settings) -> Result<String, Error> {
     let (uri, password) = (settings.uri()?, settings.password()?);
-    if !["mongodb://", "mongodb+srv://"]
-        .iter()
-        .any(|scheme| uri.expose().starts_with(scheme))
-    {
-        let why = "store.uri: it has to begin with mongodb:// or mongodb+srv://";
-        return Err(Error::Settings(why.to_owned()));
-    }
     let username = settings.username.as_deref();
     Ok(credentials::with_login(
         uri.expose(),

@@ -65,11 +65,20 @@ impl Settings {
             file: self.uri_file.as_deref(),
             command: self.uri_command.as_deref(),
         };
-        credentials::read(&source)?.ok_or_else(|| {
+        let uri = credentials::read(&source)?.ok_or_else(|| {
             Error::Settings(
                 "no MongoDB is configured; set store.uri in custom-mongo.toml, MONGO_URI, or <hook_url>".to_owned(),
             )
-        })
+        })?;
+        let schemes = ["mongodb://", "mongodb+srv://"];
+        if schemes
+            .iter()
+            .any(|scheme| uri.expose().starts_with(scheme))
+        {
+            return Ok(uri);
+        }
+        let why = "store.uri: it has to begin with mongodb:// or mongodb+srv://";
+        Err(Error::Settings(why.to_owned()))
     }
 
     /// The password that is set apart from the connection string.
