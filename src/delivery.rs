@@ -7,11 +7,8 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-
+use crate::alert;
 use crate::alert::enrich::{Enricher, Receipt};
-use crate::alert::{self, NotAnAlert};
-use crate::setting::Span;
 use crate::spool::{self, DeadLetter, EntryRef, Spool};
 use crate::store::{self, Store, Written};
 
@@ -20,119 +17,15 @@ mod drain;
 mod memory;
 mod name;
 mod note;
+mod outcome;
+mod settings;
 
 pub use breaker::Breaker;
 pub use drain::{Drained, Limits};
 use memory::Memory;
 pub use name::destination_name;
-
-/// Section `delivery`: how long a call may take, and which way it goes.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// Which way alerts go.
-    pub mode: Mode,
-    /// What one alert may take at most, the spool included.
-    pub deadline: Span,
-    /// While MongoDB is away, how often one call tries it again.
-    pub probe_every: Span,
-    /// For how long such a try may last.
-    pub probe_timeout: Span,
-}
-
-/// Which way alerts go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// Today the same as `direct`.
-    Auto,
-    /// Straight to MongoDB, into the spool when that fails.
-    Direct,
-    /// Always into the spool; something else drains it.
-    Spool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            mode: Mode::Auto,
-            deadline: Span(Duration::from_secs(2)),
-            probe_every: Span(Duration::from_secs(10)),
-            probe_timeout: Span(Duration::from_millis(250)),
-        }
-    }
-}
-
-/// What became of an alert.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It is in MongoDB.
-    Stored {
-        /// It had been there before.
-        already_there: bool,
-    },
-    /// It is durably on disk; the reason, if it was to go to MongoDB.
-    Spooled(Option<String>),
-}
-
-/// Why an alert is neither in MongoDB nor in the spool.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The text is no alert; where it was kept.
-    #[error("{why}{}", kept(.dead))]
-    NotAnAlert {
-        /// What is wrong with it.
-        why: NotAnAlert,
-        /// The dead letter.
-        dead: Kept,
-    },
-    /// MongoDB refused the document for good; where it was kept.
-    #[error("MongoDB refused the alert: {why}{}", kept(.dead))]
-    Rejected {
-        /// In MongoDB's words.
-        why: String,
-        /// The dead letter.
-        dead: Kept,
-    },
-    /// The settings are wrong; the alert is in the spool.
-    #[error("{0}; the alert is in the spool")]
-    Settings(String),
-    /// Neither MongoDB nor the spool took it.
-    #[error("the alert was refused: {spool}{}", tried(.store.as_ref()))]
-    Refused {
-        /// Why the spool did not.
-        spool: spool::Error,
-        /// Why MongoDB did not, if it was asked.
-        store: Option<String>,
-    },
-}
-
-/// A dead letter: its id, or why there is none.
-#[derive(Debug)]
-pub enum Kept {
-    /// Its id.
-    As(String),
-    /// Nothing to keep.
-    Nothing,
-    /// It could not be written.
-    Failed(spool::Error),
-}
-
-fn kept(dead: &Kept) -> String {
-    match dead {
-        Kept::As(id) => {
-            format!("; kept as dead letter {id}, see custom-mongo spool dead show {id}")
-        }
-        Kept::Nothing => String::new(),
-        Kept::Failed(error) => format!("; it could not be kept either: {error}"),
-    }
-}
-
-fn tried(store: Option<&String>) -> String {
-    store
-        .as_ref()
-        .map_or_else(String::new, |why| format!("; and MongoDB: {why}"))
-}
+pub use outcome::{Error, Kept, Outcome};
+pub use settings::{Mode, Settings};
 
 /// The share of the deadline that MongoDB gets; the rest is kept for the spool.
 const STORE_SHARE: f32 = 0.8;

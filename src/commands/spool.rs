@@ -1,36 +1,27 @@
 //! `spool status|list|drain|dead`: what waits on disk, and what to do with it.
 
+mod dead;
+
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+pub use dead::Dead;
+
 use super::{Format, now, output, status};
-use crate::alert::enrich::{Receipt, Source};
+use crate::alert::enrich::Source;
 use crate::alert::time::rfc3339;
 use crate::config::Settings;
 use crate::delivery::{self, Breaker, Drained, UNASSIGNED};
 use crate::home::Home;
-use crate::spool::{self, DeadSummary, Spool, destinations};
+use crate::spool::{self, Spool, destinations};
 use crate::store::Store;
 
 /// How long `drain` waits for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How many alerts `list` shows.
 const LISTED: usize = 10_000;
-
-/// What to do with dead letters.
-#[derive(Debug, Clone)]
-pub enum Dead {
-    /// Show all, a line each.
-    List,
-    /// Write the bytes of one to stdout.
-    Show(String),
-    /// Put one (or `all`) into the spool again.
-    Retry(String),
-    /// Delete one (or `all`).
-    Drop(String),
-}
 
 /// The spools of this host.
 pub struct Spools<'a> {
@@ -204,103 +195,7 @@ impl<'a> Spools<'a> {
         }
     }
 
-    /// Works on the dead letters of all destinations.
-    ///
-    /// # Errors
-    ///
-    /// Names the dead letter.
-    pub fn dead(&self, what: &Dead) -> Result<u8> {
-        match what {
-            Dead::List => self.dead_list(),
-            Dead::Show(id) => self.dead_show(id),
-            Dead::Retry(id) => self.for_each_dead(id, "put into the spool", Self::retry),
-            Dead::Drop(id) => {
-                self.for_each_dead(id, "dropped", |spool, dead| Ok(spool.dead_drop(&dead.id)?))
-            }
-        }
-    }
-
-    fn letters(&self) -> Result<Vec<(Spool, DeadSummary)>> {
-        let mut letters = Vec::new();
-        for name in self.all()? {
-            for dead in self.spool(&name).dead()? {
-                letters.push((self.spool(&name), dead));
-            }
-        }
-        Ok(letters)
-    }
-
-    fn dead_list(&self) -> Result<u8> {
-        let letters = self.letters()?;
-        let row = |(_, dead): &(Spool, DeadSummary)| {
-            json!({
-                "id": dead.id,
-                "received_at": rfc3339(dead.received_at_ms),
-                "source": Source::of_code(dead.source).name(),
-                "bytes": dead.bytes,
-                "reason": dead.reason,
-            })
-        };
-        let rows: Vec<Value> = letters.iter().map(row).collect();
-        self.print_rows(&rows, &["id", "received_at", "source", "bytes", "reason"]);
-        Ok(status::DONE)
-    }
-
-    fn dead_show(&self, id: &str) -> Result<u8> {
-        let letters = self.letters()?;
-        let Some((spool, dead)) = letters.iter().find(|(_, dead)| dead.id == id) else {
-            bail!("there is no dead letter {id}; see custom-mongo spool dead list");
-        };
-
-        let letter = spool.dead_show(&dead.id)?;
-        output::error_line(&format!(
-            "{}: {}",
-            rfc3339(dead.received_at_ms),
-            dead.reason
-        ));
-        output::bytes(&letter.raw);
-        Ok(status::DONE)
-    }
-
-    fn for_each_dead(
-        &self,
-        id: &str,
-        done: &str,
-        act: impl Fn(&Spool, &DeadSummary) -> Result<()>,
-    ) -> Result<u8> {
-        let letters = self.letters()?;
-        let chosen = letters
-            .iter()
-            .filter(|(_, dead)| id == "all" || dead.id == id);
-        let mut count = 0;
-        for (spool, dead) in chosen {
-            act(spool, dead).with_context(|| format!("dead letter {}", dead.id))?;
-            count += 1;
-        }
-        if count == 0 && id != "all" {
-            bail!("there is no dead letter {id}; see custom-mongo spool dead list");
-        }
-        match self.format {
-            Format::Json => output::json(&json!({ "dead_letters": count })),
-            Format::Quiet => {}
-            Format::Text => output::line(&format!("{count} {done}")),
-        }
-        Ok(status::DONE)
-    }
-
-    /// Spool first, then delete: a crash in between leaves it in both places, never in none.
-    fn retry(spool: &Spool, dead: &DeadSummary) -> Result<()> {
-        let letter = spool.dead_show(&dead.id)?;
-        let receipt = Receipt {
-            received_at: letter.received_at_ms,
-            source: Source::of_code(letter.source),
-            options: &letter.options,
-        };
-        spool.put(&delivery::entry(&letter.raw, &receipt))?;
-        Ok(spool.dead_drop(&dead.id)?)
-    }
-
-    fn print_rows(&self, rows: &[Value], columns: &[&str]) {
+    pub(super) fn print_rows(&self, rows: &[Value], columns: &[&str]) {
         if self.format == Format::Json {
             return output::json(&Value::from(rows.to_vec()));
         }
