@@ -33,3 +33,4 @@ mod owner;
 mod settings;
 mod spooled;
 mod stores;
+mod surroundings;

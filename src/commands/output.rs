@@ -18,7 +18,7 @@ pub enum Format {
 
 /// Prints a line to stdout.
 pub(super) fn line(text: &str) {
-    ignore(writeln!(io::stdout(), "{text}"));
+    ignore(writeln!(io::stdout(), "{}", text.trim_end()));
 }
 
 /// Prints JSON to stdout.
