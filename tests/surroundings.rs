@@ -67,7 +67,7 @@ fn a_file_size_limit_is_an_error_and_no_signal() {
 
 #[test]
 fn alerts_for_a_mistyped_address_can_be_brought_home() {
-    let wazuh = Wazuh::with_uri("mongodb://127.0.0.1:1/", "typo");
+    let wazuh = Wazuh::with_uri("mongodb://127.0.0.1:1/", "astray");
     wazuh.call(numbered(0).to_string()).assert_yes();
     let status = wazuh.json("spool status");
     let lost = status["destinations"][0]["destination"]
@@ -76,11 +76,11 @@ fn alerts_for_a_mistyped_address_can_be_brought_home() {
         .to_owned();
     assert_eq!(
         status["destinations"][0]["name"],
-        "127.0.0.1:1, database typo"
+        "127.0.0.1:1, database astray"
     );
 
     let uri = mongod::shared().uri();
-    wazuh.raw_settings(&format!("[store]\nuri = {uri:?}\ndatabase = \"typo\"\n"));
+    wazuh.raw_settings(&format!("[store]\nuri = {uri:?}\ndatabase = \"astray\"\n"));
     let drained = wazuh.run(&["spool", "drain"]);
     let said = String::from_utf8_lossy(&drained.stderr);
     assert!(
@@ -90,7 +90,7 @@ fn alerts_for_a_mistyped_address_can_be_brought_home() {
     assert_eq!(wazuh.json("check")["ok"], false, "check knows of them too");
     let from = wazuh.run(&["spool", "drain", "--from", &lost]);
     assert!(from.status.success(), "{from:?}");
-    assert_eq!(stored("typo").len(), 1);
+    assert_eq!(stored("astray").len(), 1);
     assert_eq!(wazuh.json("check")["ok"], true);
 }
 
