@@ -36,8 +36,10 @@ pub(super) fn bytes(bytes: &[u8]) {
 ///
 /// Control characters, which only hostile input can have brought, are left out.
 pub fn error_line(text: &str) {
-    let line: String = text.chars().filter(|c| !c.is_control()).collect();
-    ignore(writeln!(io::stderr(), "{line}"));
+    let line = text.chars().filter(|c| !c.is_control());
+    let line: String = line.chain(['\n']).collect();
+    // One write: nothing of another process can come between text and line end.
+    ignore(io::stderr().write_all(line.as_bytes()));
 }
 
 fn ignore(written: io::Result<()>) {
