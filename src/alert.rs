@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+pub mod completion;
 pub mod enrich;
 
 mod bson;
@@ -13,12 +14,14 @@ mod json;
 mod number;
 mod redact;
 pub mod time;
+mod when;
 
 #[cfg(test)]
 mod tests;
 
 use bson::Element;
 pub use json::SyntaxError;
+pub use when::When;
 
 /// The largest text that is taken in. Wazuh drops lines over 64 KiB before they reach an
 /// integration, and re-printing enlarges one six times at most (`os_integrator/integrator.c`).

@@ -1,7 +1,5 @@
 //! What a user or wazuh-integratord asks for, one file each.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 pub mod check;
 pub mod hook;
 mod output;
@@ -26,10 +24,4 @@ pub mod status {
     pub const CONFIG: u8 = 78;
 }
 
-/// Milliseconds since 1970.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-    })
-}
+use crate::delivery::now;

@@ -186,11 +186,11 @@ fn deliver(
                 "enriched",
                 format!(
                     "_id {}, {} bytes of BSON, {took} µs",
-                    document.id,
+                    document.id(),
                     document.bson.len()
                 ),
             );
-            Some(document.id)
+            Some(document.id().to_owned())
         }
         Err(_) => None,
     };
@@ -205,6 +205,7 @@ fn deliver(
         began,
         None,
     )
+    .filtered(settings.filter())
     .by_hand();
     let outcome = delivery.deliver(raw, &receipt);
     let status = tell_outcome(&mut story, &outcome, began.elapsed());
@@ -233,6 +234,7 @@ fn tell_outcome(story: &mut Story, outcome: &Result<Outcome, Error>, took: Durat
             "spooled",
             format!("on disk, {took}; see custom-mongo spool status"),
         ),
+        Ok(Outcome::Filtered(refusal)) => story.tell("filtered", refusal.to_string()),
         Err(error) => {
             story.tell("failed", error.to_string());
             return match error {
