@@ -8,6 +8,7 @@ pub mod enrich;
 mod bson;
 mod convert;
 mod defect;
+mod facts;
 mod identity;
 mod json;
 mod number;
@@ -18,6 +19,7 @@ pub mod time;
 mod tests;
 
 use bson::Element;
+pub use facts::{Facts, facts};
 pub use json::SyntaxError;
 
 /// The largest text that is taken in. Wazuh drops lines over 64 KiB before they reach an
@@ -152,8 +154,10 @@ impl<'a> Alert<'a> {
 }
 
 /// How grave Wazuh says the alert is.
-enum Level<'a> {
+#[derive(Debug, Clone, PartialEq)]
+pub enum Level<'a> {
     /// 0 to 16.
     Number(f64),
+    /// A word of Wazuh 5: `low`, `medium`, `high`, `critical`.
     Word(Cow<'a, str>),
 }
