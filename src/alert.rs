@@ -9,6 +9,7 @@ pub mod enrich;
 mod bson;
 mod convert;
 mod defect;
+mod facts;
 mod identity;
 mod json;
 mod number;
@@ -20,6 +21,7 @@ mod when;
 mod tests;
 
 use bson::Element;
+pub use facts::{Facts, facts};
 pub use json::SyntaxError;
 pub use when::When;
 
@@ -155,8 +157,10 @@ impl<'a> Alert<'a> {
 }
 
 /// How grave Wazuh says the alert is.
-enum Level<'a> {
+#[derive(Debug, Clone, PartialEq)]
+pub enum Level<'a> {
     /// 0 to 16.
     Number(f64),
+    /// A word of Wazuh 5: `low`, `medium`, `high`, `critical`.
     Word(Cow<'a, str>),
 }

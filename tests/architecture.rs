@@ -12,8 +12,8 @@ const LINES: [&[&str]; 8] = [
     &["commands"],
     &["config"],
     &["delivery"],
-    &["spool", "store"],
-    &["alert"],
+    &["filter", "spool", "store"],
+    &["alert", "ossec_conf"],
     &["home", "setting"],
 ];
 

@@ -12,7 +12,7 @@ use super::{Alert, Level, NotAnAlert, time, trim};
 
 mod settings;
 
-pub use settings::{RedactSettings, Settings};
+pub use settings::{Bands, RedactSettings, Settings};
 
 /// The version of the documents that this program writes, `_schema`.
 pub const SCHEMA: i64 = 1;
