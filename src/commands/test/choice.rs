@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::Story;
-use crate::alert::{self, Facts};
+use crate::alert::{self, Facts, Level};
 use crate::filter::Filter;
 use crate::home::Home;
 use crate::ossec_conf;
@@ -33,7 +33,21 @@ fn by_wazuh(home: &Home, facts: &Facts<'_>) -> Option<String> {
     // Not every call is near a manager, and whether the file is in order is for `check` to say.
     let text = std::fs::read(path).ok()?;
     let text = String::from_utf8_lossy(&text);
-    let blocks = ossec_conf::integrations(&text).ok()?;
+    not_written(&text, facts).or_else(|| not_handed_over(&text, facts))
+}
+
+fn not_written(ossec_conf: &str, facts: &Facts<'_>) -> Option<String> {
+    let lowest = ossec_conf::log_alert_level(ossec_conf).ok()??;
+    match facts.level {
+        Some(Level::Number(level)) if level < f64::from(lowest) => Some(format!(
+            "ossec.conf: rule.level is {level}, and Wazuh writes no alert below <log_alert_level>{lowest}</log_alert_level>"
+        )),
+        _ => None,
+    }
+}
+
+fn not_handed_over(ossec_conf: &str, facts: &Facts<'_>) -> Option<String> {
+    let blocks = ossec_conf::integrations(ossec_conf).ok()?;
     let ours = blocks.iter().filter(|block| is_ours(&block.name));
     let answers: Option<Vec<String>> = ours
         .map(|block| {
