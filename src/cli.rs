@@ -1,8 +1,8 @@
 //! The command line as typed. Tells a call by wazuh-integratord from a command of a person.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
 use std::num::NonZeroU32;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};

@@ -7,8 +7,8 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::alert::{self, facts};
 use crate::alert::enrich::{Enricher, Receipt};
+use crate::alert::{self, facts};
 use crate::filter::{Filter, Refusal};
 use crate::spool::{self, DeadLetter, EntryRef, Spool};
 use crate::store::{self, Store, Written};

@@ -89,7 +89,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
             let settings = config::load(config, &home)?.settings;
             run_spool(command, &Spools::open(&settings, &home, format)?)
         }
-        None => Ok(status::USAGE),
+        None | Some(Command::Follow(_) | Command::Backfill(_)) => Ok(status::USAGE),
     }
 }
 

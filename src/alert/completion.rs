@@ -129,3 +129,120 @@ impl Element<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ::bson::{Bson, Document, RawDocument};
+
+    use super::*;
+    use crate::alert::enrich::{Enricher, Receipt};
+
+    fn bytes(text: &str, source: Source) -> Vec<u8> {
+        let mut enricher =
+            Enricher::new("default", &Default::default(), &Default::default()).unwrap();
+        let receipt = Receipt {
+            received_at: 1,
+            source,
+            options: &[],
+        };
+        let document = enricher.document(text.as_bytes(), &receipt).unwrap();
+        document.bson.to_vec()
+    }
+
+    fn read(bytes: &[u8]) -> Document {
+        Document::try_from(RawDocument::from_bytes(bytes).unwrap()).unwrap()
+    }
+
+    /// What becomes of the hook's copy when the line is met.
+    fn completed(hook: &str, line: &str) -> Option<Document> {
+        let stored = bytes(hook, Source::Hook);
+        let line = bytes(line, Source::Follow);
+        complete(&stored, &line, Source::Follow, 7).map(|bytes| read(&bytes))
+    }
+
+    fn field(hook: &str, line: &str) -> Option<Bson> {
+        let wrap = |value: &str| format!(r#"{{"id":"1.2","data":{{"list":[{{"x":{value}}}]}}}}"#);
+        let done = completed(&wrap(hook), &wrap(line))?;
+        let list = done.get_document("data").unwrap().get_array("list");
+        list.unwrap()[0].as_document().unwrap().get("x").cloned()
+    }
+
+    #[test]
+    fn a_number_that_went_through_a_double_is_made_exact() {
+        assert_eq!(
+            field("9.00719925474099e+15", "9007199254740993"),
+            Some(Bson::Int64(9_007_199_254_740_993))
+        );
+        assert_eq!(
+            field("1.84467440737096e+19", "18446744073709551615").map(|exact| exact.to_string()),
+            Some("18446744073709551615".to_owned())
+        );
+        assert_eq!(
+            field("0.123456789012346", "0.1234567890123456"),
+            Some(Bson::Double(0.123_456_789_012_345_6))
+        );
+        assert!(matches!(field("null", "1e400"), Some(Bson::Decimal128(_))));
+    }
+
+    #[test]
+    fn a_text_that_ended_at_nul_gets_the_rest() {
+        assert_eq!(
+            field(r#""a""#, r#""a\u0000b""#),
+            Some(Bson::String("a\0b".to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_cut_full_log_gets_the_rest() {
+        let (cut, whole) = (r#"{"full_log":"abc..."}"#, r#"{"full_log":"abcdefgh"}"#);
+        let done = completed(cut, whole).unwrap();
+        assert_eq!(done.get_str("full_log").unwrap(), "abcdefgh");
+        assert_eq!(done.get_str("_source").unwrap(), "hook");
+        assert_eq!(done.get_str("_completed_from").unwrap(), "follow");
+        assert_eq!(
+            done.get_datetime("_completed_at")
+                .unwrap()
+                .timestamp_millis(),
+            7
+        );
+    }
+
+    #[test]
+    fn what_is_not_provably_poorer_stays() {
+        for (hook, line) in [
+            (r#""a""#, r#""ab""#),
+            (r#""x""#, r#""a\u0000b""#),
+            ("1", "2"),
+            ("12345678901234567", "12345678901234567"),
+            ("null", r#""text""#),
+            ("null", "9007199254740993"),
+            ("[1]", "[9007199254740993,2]"),
+            ("{}", r#"{"more":9007199254740993}"#),
+        ] {
+            assert_eq!(field(hook, line), None, "{hook} {line}");
+        }
+        assert_eq!(
+            completed(r#"{"full_log":"other"}"#, r#"{"full_log":"abcdefgh"}"#),
+            None
+        );
+    }
+
+    #[test]
+    fn what_people_added_stays() {
+        let hook = r#"{"note":"seen","data":{"n":9.00719925474099e+15,"by":"me"}}"#;
+        let line = r#"{"data":{"n":9007199254740993}}"#;
+        let done = completed(hook, line).unwrap();
+        assert_eq!(done.get_str("note").unwrap(), "seen");
+        let data = done.get_document("data").unwrap();
+        assert_eq!(data.get_str("by").unwrap(), "me");
+        assert_eq!(data.get_i64("n").unwrap(), 9_007_199_254_740_993);
+    }
+
+    #[test]
+    fn the_original_text_is_that_of_the_richer_copy() {
+        let hook = "{\"n\":9.00719925474099e+15,\"t\":\"\u{1}\",\"t\":1}";
+        let line = r#"{"n":9007199254740993,"t":"\u0001","t":1}"#;
+        let done = completed(hook, line).unwrap();
+        assert_eq!(done.get_str("_raw").unwrap(), line);
+    }
+}

@@ -49,6 +49,8 @@ pub struct Counts {
     pub bytes: u64,
     /// Empty lines.
     pub empty: u64,
+    /// Alerts of another time than was asked for.
+    pub outside: u64,
     /// Taken out by a filter.
     pub filtered: u64,
     /// Older than the retention: MongoDB would delete them at once.
@@ -61,19 +63,44 @@ pub struct Counts {
     pub completed: u64,
     /// Not in MongoDB; only when nothing is inserted.
     pub missing: u64,
+    /// They would be sent; only when nothing is asked.
+    pub wanted: u64,
     /// Kept as dead letters: no alerts, or refused by MongoDB.
     pub rejected: u64,
     /// No alerts, and not even kept, since the dead letters have no more room.
     pub unkept: u64,
 }
 
-/// What a feed does with the answer that a document is not there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a feed is for.
+#[derive(Debug)]
 pub enum Purpose {
-    /// It has been inserted.
-    Store,
-    /// It is missing.
-    Report,
+    /// What is not there is inserted by this connection.
+    Store(Bulk),
+    /// What is not there is missing; this connection looks.
+    Report(Bulk),
+    /// Nothing is asked.
+    Count,
+}
+
+/// Which alerts are taken, by their time in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// From this time on.
+    pub since: i64,
+    /// Before this time.
+    pub until: i64,
+}
+
+impl Window {
+    /// All time.
+    pub const ALL: Self = Self {
+        since: i64::MIN,
+        until: i64::MAX,
+    };
+
+    fn holds(self, time: i64) -> bool {
+        self.since <= time && time < self.until
+    }
 }
 
 /// Feeds lines to MongoDB; `M` is the reader's mark.
@@ -84,7 +111,7 @@ pub struct Feed<'a, M> {
     spool: &'a Spool,
     source: Source,
     purpose: Purpose,
-    bulk: Bulk,
+    window: Window,
     open: Load,
     flying: VecDeque<Flight<M>>,
     spare: Vec<Load>,
@@ -105,8 +132,8 @@ struct Flight<M> {
 impl<'a, M> Feed<'a, M> {
     /// Lines of one source, through one connection.
     pub fn new(
-        bulk: Bulk,
         purpose: Purpose,
+        window: Window,
         source: Source,
         enricher: Enricher,
         filter: &'a Filter,
@@ -118,7 +145,7 @@ impl<'a, M> Feed<'a, M> {
             spool,
             source,
             purpose,
-            bulk,
+            window,
             open: Load::default(),
             flying: VecDeque::with_capacity(IN_FLIGHT),
             spare: Vec::new(),
@@ -141,16 +168,22 @@ impl<'a, M> Feed<'a, M> {
             Ok(document) => document,
             Err(why) => return self.bury(raw, file, offset, &why.to_string()),
         };
-        if document.expires_at.is_some_and(|at| at <= receipt.received_at) {
-            self.counts.expired += 1;
-        } else if !self.filter.is_empty()
-            && self.filter.refuses(&facts(document.bson)).is_some()
+        if !self.window.holds(document.time) {
+            self.counts.outside += 1;
+        } else if document
+            .expires_at
+            .is_some_and(|at| at <= receipt.received_at)
         {
+            self.counts.expired += 1;
+        } else if !self.filter.is_empty() && self.filter.refuses(&facts(document.bson)).is_some() {
             self.counts.filtered += 1;
         } else if document.bson.len() > MAX_DOCUMENT {
             let bytes = document.bson.len();
             let why = format!("the document has {bytes} bytes, MongoDB takes {MAX_DOCUMENT}");
             self.bury(raw, file, offset, &why);
+        } else if matches!(self.purpose, Purpose::Count) {
+            self.counts.wanted += 1;
+            self.hours.note(document.time, &Written::AlreadyThere);
         } else {
             self.open.push(&document, raw, file, offset);
         }
@@ -163,7 +196,7 @@ impl<'a, M> Feed<'a, M> {
 
     /// Keeps what is no alert as a dead letter, with file and offset; the lines behind it go on.
     pub fn bury(&mut self, raw: &[u8], file: &Path, offset: u64, why: &str) {
-        if self.purpose == Purpose::Report {
+        if !matches!(self.purpose, Purpose::Store(_)) {
             self.counts.rejected += 1;
             return;
         }
@@ -227,7 +260,7 @@ impl<'a, M> Feed<'a, M> {
         if landed {
             load.batch = batch;
         } else {
-            self.bulk.send(ticket, batch)?;
+            self.bulk()?.send(ticket, batch)?;
         }
         self.flying.push_back(Flight {
             ticket,
@@ -247,7 +280,7 @@ impl<'a, M> Feed<'a, M> {
     /// settled then.
     pub fn settle(&mut self, within: Duration) -> Result<Option<M>, Error> {
         if self.flying.iter().any(|flight| !flight.landed)
-            && let Some(answer) = self.bulk.answer(within)?
+            && let Some(answer) = self.bulk()?.answer(within)?
         {
             self.land(answer)?;
         }
@@ -287,10 +320,10 @@ impl<'a, M> Feed<'a, M> {
             return Ok(());
         };
         let time = flight.load.time(place);
-        match (written, self.purpose) {
+        match (written, &self.purpose) {
             (Written::AlreadyThere, _) => self.counts.already_there += 1,
-            (Written::New, Purpose::Store) => self.counts.stored += 1,
-            (Written::New, Purpose::Report) => self.counts.missing += 1,
+            (Written::New, Purpose::Store(_)) => self.counts.stored += 1,
+            (Written::New, _) => self.counts.missing += 1,
             (Written::Rejected(why), _) => {
                 let (raw, file, offset) = flight.load.line(place);
                 self.refused(raw, &file, offset, why)?;
@@ -327,7 +360,19 @@ impl<'a, M> Feed<'a, M> {
 
     /// Asks MongoDB no more than once again.
     pub fn stop(&self) {
-        self.bulk.stop();
+        if let Ok(bulk) = self.bulk() {
+            bulk.stop();
+        }
+    }
+
+    fn bulk(&self) -> Result<&Bulk, Error> {
+        match &self.purpose {
+            Purpose::Store(bulk) | Purpose::Report(bulk) => Ok(bulk),
+            Purpose::Count => {
+                let why = "nothing is sent while alerts are only counted".to_owned();
+                Err(store::Error::Settings(why).into())
+            }
+        }
     }
 }
 
