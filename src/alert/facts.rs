@@ -47,12 +47,12 @@ fn agent_groups(alert: Alert<'_>) -> Option<Vec<Cow<'_, str>>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::enrich::{Enricher, Receipt, Source};
+    use super::super::enrich::{Enricher, Receipt, RedactSettings, Settings, Source};
     use super::*;
 
     fn with_facts(text: &str, check: impl Fn(Facts<'_>)) {
-        let mut enricher =
-            Enricher::new("default", &Default::default(), &Default::default()).unwrap();
+        let (settings, redact) = (Settings::default(), RedactSettings::default());
+        let mut enricher = Enricher::new("default", &settings, &redact).unwrap();
         let receipt = Receipt {
             received_at: 0,
             source: Source::Hook,

@@ -7,6 +7,9 @@ use std::ops::Range;
 
 use super::Error;
 
+#[cfg(test)]
+mod tests;
+
 /// An element without its attributes.
 #[derive(Debug)]
 pub(super) struct Element {
@@ -82,32 +85,41 @@ impl<'t> Reader<'t> {
 
     /// At a `<`.
     fn markup(&mut self) -> Result<(), Error> {
-        if let Some(comment) = self.rest().strip_prefix("<!") {
-            let end = comment_end(comment);
-            let end = end.ok_or_else(|| self.fault(self.at, "this comment is not closed"))?;
-            self.at += "<!".len() + end;
+        if self.comment()? {
             return Ok(());
         }
         if self.backslash {
             self.character('<');
             return Ok(());
         }
-        match self.rest().strip_prefix("</") {
-            Some(name) => self.close(name),
-            None => self.open(),
+        if self.rest().starts_with("</") {
+            self.close()
+        } else {
+            self.open()
         }
     }
 
-    fn close(&mut self, name: &str) -> Result<(), Error> {
+    /// Steps over a comment, if there is one here.
+    fn comment(&mut self) -> Result<bool, Error> {
+        let Some(comment) = self.rest().strip_prefix("<!") else {
+            return Ok(false);
+        };
+        let end = comment_end(comment);
+        let end = end.ok_or_else(|| self.fault(self.at, "this comment is not closed"))?;
+        self.at += "<!".len() + end;
+        Ok(true)
+    }
+
+    fn close(&mut self) -> Result<(), Error> {
         let begun = self.at;
-        let name = name.split_once('>').map(|(name, _)| name);
-        let name = name.ok_or_else(|| self.fault(begun, "this closing mark has no `>`"))?;
+        self.at += "</".len();
+        let name = self.name(begun, |c| c == '>')?;
+        self.at += 1;
         let open = self.open.pop();
         let mut element = open.ok_or_else(|| self.fault(begun, "this closes what is not open"))?;
         if element.name != name {
             return Err(self.fault(element.place.start, "this element is not closed"));
         }
-        self.at += "</>".len() + name.len();
         element.place.end = self.at;
         self.done(element);
         Ok(())
@@ -115,15 +127,12 @@ impl<'t> Reader<'t> {
 
     fn open(&mut self) -> Result<(), Error> {
         let begun = self.at;
-        let inside = self.rest().get(1..).unwrap_or_default();
-        let end = inside.find(|c: char| c == '>' || is_space(c));
-        let end = end.ok_or_else(|| self.fault(begun, "this element's mark has no `>`"))?;
-        let name = inside.get(..end).unwrap_or_default();
-        self.at += 1 + end;
+        self.at += 1;
+        let name = self.name(begun, |c| c == '>' || is_space(c))?;
         let attributes_closed = self.attributes(begun)?;
         let bare = name.strip_suffix('/');
         let element = Element {
-            name: bare.unwrap_or(name).to_owned(),
+            name: bare.unwrap_or(&name).to_owned(),
             content: String::new(),
             children: Vec::new(),
             place: begun..self.at,
@@ -136,7 +145,25 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    /// Steps over `name="value"` up to and with the `>`; says whether a `/` stood before it.
+    /// What stands before a character that ends it, without comments.
+    fn name(&mut self, begun: usize, ends: impl Fn(char) -> bool) -> Result<String, Error> {
+        let mut name = String::new();
+        loop {
+            if self.comment()? {
+                continue;
+            }
+            match self.rest().chars().next() {
+                None => return Err(self.fault(begun, "this element's mark has no `>`")),
+                Some(next) if ends(next) => return Ok(name),
+                Some(next) => {
+                    name.push(next);
+                    self.at += next.len_utf8();
+                }
+            }
+        }
+    }
+
+    /// Steps over `name="value"` up to and with the `>`, or a `/` before it; says whether it was that.
     fn attributes(&mut self, begun: usize) -> Result<bool, Error> {
         loop {
             let rest = self.rest();
@@ -146,8 +173,9 @@ impl<'t> Reader<'t> {
                 self.at += 1;
                 return Ok(false);
             }
-            if let Some(behind) = name.strip_prefix('/') {
-                self.at += if behind.starts_with('>') { 2 } else { 1 };
+            // The `>` behind it is left to the content, as Wazuh does.
+            if name.starts_with('/') {
+                self.at += 1;
                 return Ok(true);
             }
             self.at += attribute(name)
@@ -188,110 +216,4 @@ fn comment_end(text: &str) -> Option<usize> {
 
 fn is_space(character: char) -> bool {
     matches!(character, ' ' | '\t'..='\r')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Every element as `name=content(children)`.
-    fn shape(text: &str) -> Result<String, String> {
-        fn one(element: &Element) -> String {
-            let inside: Vec<_> = element.children.iter().map(one).collect();
-            let inside = if inside.is_empty() {
-                String::new()
-            } else {
-                format!("({})", inside.join(" "))
-            };
-            format!("{}={}{inside}", element.name, element.content)
-        }
-        let roots = read(text).map_err(|error| error.to_string())?;
-        Ok(roots.iter().map(one).collect::<Vec<_>>().join(" "))
-    }
-
-    #[track_caller]
-    fn check(text: &str, expected: &str) {
-        assert_eq!(shape(text).as_deref(), Ok(expected), "{text}");
-    }
-
-    #[test]
-    fn elements_lie_in_elements_and_there_may_be_several_roots() {
-        check("<a><b>1</b><c>2</c></a> x <d>3</d>", "a=(b=1 c=2) d=3");
-        check("<a>before<b/>after</a>", "a=after(b=)");
-    }
-
-    #[test]
-    fn comments_are_dropped_wherever_they_stand() {
-        check("<!-- <a> --><b>1<!-- 2 -->3</b>", "b=13");
-        check("<! a !><b>1</b>", "b=1");
-        check("<b><!-- a !>1</b>", "b=1");
-        check("<b><!--- a -- b ---->1</b>", "b=1");
-    }
-
-    #[test]
-    fn entities_and_ampersands_are_plain_text() {
-        check("<a>b &amp; c && d 2>&1</a>", "a=b &amp; c && d 2>&1");
-    }
-
-    #[test]
-    fn a_backslash_takes_the_meaning_from_an_angle_bracket() {
-        check(r"<q>\<QueryList>\</q></q>", r"q=\<QueryList>\</q>");
-        check(r"<q>a\\</q>", r"q=a\\");
-        check(r"<q>\d<b/></q>", "q=(b=)");
-        check(r"\<a><b>1</b>", "b=1");
-    }
-
-    #[test]
-    fn attributes_are_stepped_over() {
-        check(r#"<w name="a b" x='"/' ><t a="1"/>2</w>"#, "w=2(t=)");
-        check("<w a = \"1\"\n\tb=\"2\"/><x />", "w= x=");
-        check("<level >3</level>", "level=3");
-    }
-
-    #[test]
-    fn places_are_bytes_from_the_first_bracket_to_behind_the_last() {
-        let text = "é <a>\n <b>1</b>\n</a>";
-        let roots = read(text).unwrap();
-        assert_eq!(
-            text.get(roots[0].place.clone()),
-            Some("<a>\n <b>1</b>\n</a>")
-        );
-        assert_eq!(
-            text.get(roots[0].children[0].place.clone()),
-            Some("<b>1</b>")
-        );
-        assert_eq!(line(text, roots[0].children[0].place.start), 2);
-    }
-
-    #[test]
-    fn what_wazuh_cannot_read_is_refused_by_line_and_without_the_text() {
-        for (text, line) in [
-            ("<a>\n<b>hunter2</a>", "line 2:"),
-            ("<a>\n\n<b>hunter2", "line 3:"),
-            ("\n</hunter2>", "line 2:"),
-            ("<a>\n<!-- hunter2", "line 2:"),
-            ("<hunter2", "line 1:"),
-            ("<a hunter2></a>", "line 1:"),
-            ("<a b=hunter2></a>", "line 1:"),
-            ("<a b=\"hunter2></a>", "line 1:"),
-            ("<?xml version=\"1.0\"?><hunter2/>", "line 1:"),
-            ("<a></a >", "line 1:"),
-            ("<a></a", "line 1:"),
-        ] {
-            let fault = shape(text).expect_err(text);
-            assert!(
-                fault.contains(line) && !fault.contains("hunter2"),
-                "{fault}"
-            );
-        }
-    }
-
-    #[test]
-    fn any_cut_is_an_error_or_a_shorter_file_and_never_a_panic() {
-        let text = "<a x=\"1\"><!-- é --><b>\\<ü</b></a><c/>";
-        for (end, _) in text.char_indices() {
-            read(&text[..end]).ok();
-            read(&text[end..]).ok();
-        }
-    }
 }
