@@ -48,6 +48,7 @@ mod lines;
 mod listing;
 mod prefetch;
 mod reader;
+mod settings;
 mod successor;
 mod tail;
 mod text;
@@ -63,6 +64,7 @@ pub use self::error::{Error, Result};
 pub use self::lines::{HEAD, Lines, MAX_LINE};
 pub use self::prefetch::Prefetch;
 pub use self::reader::Reader;
+pub use self::settings::Settings;
 pub use self::tail::{Lag, Lost, Start, Tail};
 pub use self::text::Text;
 

@@ -1,9 +1,13 @@
 //! What a user or wazuh-integratord asks for, one file each.
 
+pub mod backfill;
 pub mod check;
+mod feeding;
+pub mod follow;
 pub mod hook;
 mod output;
 pub mod spool;
+mod stop;
 pub mod test;
 
 pub use output::{Format, error_line};
@@ -16,6 +20,8 @@ pub mod status {
     pub const FAILED: u8 = 1;
     /// Wrong usage.
     pub const USAGE: u8 = 2;
+    /// Finished, with some parts missing.
+    pub const PARTIAL: u8 = 3;
     /// The alert file is not there (the stock integrations' code).
     pub const NO_FILE: u8 = 6;
     /// The file holds no alert (the stock integrations' code).

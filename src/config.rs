@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use crate::alert::enrich::{self, Enricher};
 use crate::filter::{self, Filter};
 use crate::home::{Home, settings_folders};
-use crate::{delivery, spool, store};
+use crate::{alerts_log, delivery, spool, store};
 
 mod environment;
 mod suggestion;
@@ -29,6 +29,8 @@ pub struct Settings {
     pub delivery: delivery::Settings,
     /// Which alerts are stored.
     pub filter: filter::Settings,
+    /// Alerts.json live.
+    pub follow: alerts_log::Settings,
     /// What is added to an alert.
     pub enrich: enrich::Settings,
     /// Which secrets are taken out of alerts.
@@ -166,8 +168,8 @@ fn read_file(path: &Path) -> Result<Table, Fault> {
 }
 
 /// The top level: the site, and a section for each room.
-const SECTIONS: [&str; 7] = [
-    "site", "store", "spool", "delivery", "filter", "enrich", "redact",
+const SECTIONS: [&str; 8] = [
+    "site", "store", "spool", "delivery", "filter", "follow", "enrich", "redact",
 ];
 
 /// Reads each room's section.
@@ -178,6 +180,7 @@ fn compose(mut table: Table) -> Result<Settings, Fault> {
         spool: section(&mut table, "spool")?,
         delivery: section(&mut table, "delivery")?,
         filter: section(&mut table, "filter")?,
+        follow: section(&mut table, "follow")?,
         enrich: section(&mut table, "enrich")?,
         redact: section(&mut table, "redact")?,
     };

@@ -100,6 +100,37 @@ impl Filter {
     }
 }
 
+/// The settings' filter and, where a gap report asks what live delivery would have brought, the
+/// choice that our blocks in ossec.conf make: any of them is enough.
+#[derive(Debug, Clone, Default)]
+pub struct Screen {
+    settings: Filter,
+    /// None of them: no block takes anything out.
+    pub blocks: Vec<Filter>,
+}
+
+impl Screen {
+    /// With the settings alone.
+    pub fn new(settings: Filter) -> Self {
+        Self {
+            settings,
+            blocks: Vec::new(),
+        }
+    }
+
+    /// Whether it lets everything pass.
+    pub fn is_empty(&self) -> bool {
+        self.settings.is_empty()
+            && (self.blocks.is_empty() || self.blocks.iter().any(Filter::is_empty))
+    }
+
+    /// Whether the alert is wanted.
+    pub fn lets_pass(&self, facts: &Facts<'_>) -> bool {
+        let wanted = |filter: &Filter| filter.refuses(facts).is_none();
+        wanted(&self.settings) && (self.blocks.is_empty() || self.blocks.iter().any(wanted))
+    }
+}
+
 fn from_settings((side, what): (Side, What)) -> Condition {
     Condition {
         origin: Origin::Settings,

@@ -1,7 +1,7 @@
 //! `backfill`: alerts.json and its archives after the fact, all of it or what MongoDB lacks.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 
@@ -12,7 +12,7 @@ use crate::alert::When;
 use crate::alert::enrich::Source;
 use crate::alerts_log::{self, Archive, Found, Prefetch, Reader, Span, archives};
 use crate::config::Settings;
-use crate::delivery::feed::{Counts, Feed, Purpose, Window};
+use crate::delivery::feed::{Feed, Purpose, Window};
 use crate::home::Home;
 use crate::store::{Task, Waiting};
 
@@ -30,6 +30,8 @@ use report::{End, Report};
 /// So long MongoDB may be away before a run gives up; it can be resumed.
 const PATIENCE: Duration = Duration::from_secs(120);
 const GLANCE: Duration = Duration::from_millis(100);
+/// A stopped run waits so long for what is under way.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// What is done with the alerts that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +84,10 @@ impl Backfill {
             output::error_line(&format!("custom-mongo: {error}"));
         }
         if found.archives.is_empty() && found.unreadable.is_empty() {
-            let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+            let names: Vec<_> = paths
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
             bail!(
                 "there is no alerts.json and no archive of that time in {}",
                 names.join(", ")
@@ -108,16 +113,19 @@ impl Backfill {
 
     fn finish(&self, mut run: Run<'_>, found: &Found, filters: &[String]) -> Result<u8> {
         if run.progress.is_resumed() {
-            log::warn!("going on where an earlier run of these arguments stopped (--restart begins anew)");
+            log::warn!(
+                "going on where an earlier run of these arguments stopped (--restart begins anew)"
+            );
         }
         let outcome = run.all_files();
         run.progress.keep();
-        let mut end = outcome.context("what was done so far is kept: run the same command again to go on")?;
-        if end == End::Complete {
+        let mut end =
+            outcome.context("what was done so far is kept: run the same command again to go on")?;
+        if end != End::Stopped {
             run.progress.complete();
-            if !found.unreadable.is_empty() {
-                end = End::Partial;
-            }
+        }
+        if end == End::Complete && !found.unreadable.is_empty() {
+            end = End::Partial;
         }
         drop(run.bar);
         let report = Report {
@@ -184,7 +192,8 @@ impl Backfill {
         let name = feeding::short_hash(arguments.as_bytes());
         let path = way.folder("backfill")?.join(format!("{name}.json"));
         if self.restart && path.exists() {
-            std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            std::fs::remove_file(&path)
+                .with_context(|| format!("cannot remove {}", path.display()))?;
         }
         Ok(Some(path))
     }
@@ -285,7 +294,19 @@ impl Run<'_> {
 
     /// Sends what is left and waits for all answers.
     fn settle(&mut self, end: End) -> Result<End> {
-        todo!()
+        if end != End::Stopped && !self.feed.is_empty() {
+            let file = self.archives.len();
+            self.send(Position { file, offset: 0 })?;
+        }
+        let give_up = Instant::now() + LAST_ANSWERS;
+        while !self.feed.is_idle() {
+            if self.stop.is_asked() && Instant::now() > give_up {
+                return Ok(End::Stopped);
+            }
+            let settled = self.feed.settle(GLANCE)?;
+            self.progress.note(settled);
+        }
+        Ok(end)
     }
 }
 
@@ -296,7 +317,8 @@ fn readers<'a>(
 ) -> impl Iterator<Item = alerts_log::Result<Reader>> + 'a {
     let ahead = std::thread::available_parallelism().map_or(1, usize::from);
     let first = todo.iter().take(1);
-    let first = first.filter_map(|(file, begin)| Some(Reader::open_at(archives.get(*file)?, *begin)));
+    let first =
+        first.filter_map(|(file, begin)| Some(Reader::open_at(archives.get(*file)?, *begin)));
     let rest = todo.iter().skip(1);
     let rest = rest.filter_map(|(file, _)| archives.get(*file).cloned());
     first.chain(Prefetch::new(rest.collect(), ahead))

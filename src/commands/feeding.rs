@@ -9,10 +9,10 @@ use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use crate::alert::enrich::Source;
-use crate::alerts_log::{Piece, Place};
+use crate::alerts_log::{self, Piece, Place};
 use crate::config::{Fault, Settings};
-use crate::delivery::feed::{Feed, Purpose};
-use crate::filter::Filter;
+use crate::delivery::feed::{Feed, Purpose, Window};
+use crate::filter::{Filter, Screen};
 use crate::home::Home;
 use crate::spool::Spool;
 use crate::store::{self, Bulk, Store, Task, Waiting};
@@ -24,7 +24,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 pub(super) struct Way<'a> {
     settings: &'a Settings,
     home: &'a Home,
-    filter: Filter,
+    screen: Screen,
     spool: Spool,
     destination: String,
 }
@@ -36,16 +36,24 @@ impl<'a> Way<'a> {
         Ok(Self {
             settings,
             home,
-            filter: settings.filter(),
+            screen: Screen::new(settings.filter()),
             spool: Spool::new(home.state(), &destination, &settings.spool),
             destination,
         })
     }
 
+    /// Takes only what one of these wants too; none wants all.
+    pub(super) fn only(&mut self, blocks: Vec<Filter>) {
+        self.screen.blocks = blocks;
+    }
+
     /// The folder of this destination for the files of one command.
     pub(super) fn folder(&self, command: &str) -> Result<PathBuf> {
         let folder = self.home.state().join(command).join(&self.destination);
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        let made = DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder);
         made.with_context(|| format!("cannot create {}", folder.display()))?;
         Ok(folder)
     }
@@ -54,15 +62,20 @@ impl<'a> Way<'a> {
         Bulk::start(Store::open(&self.settings.store, CONNECT)?, task, waiting)
     }
 
-    pub(super) fn feed<M>(&self, bulk: Bulk, purpose: Purpose, source: Source) -> Result<Feed<'_, M>> {
+    pub(super) fn feed<M>(
+        &self,
+        purpose: Purpose,
+        window: Window,
+        source: Source,
+    ) -> Result<Feed<'_, M>> {
         let enricher = self.settings.enricher()?;
-        let spool = &self.spool;
-        Ok(Feed::new(bulk, purpose, source, enricher, &self.filter, spool))
+        let (screen, spool) = (&self.screen, &self.spool);
+        Ok(Feed::new(purpose, window, source, enricher, screen, spool))
     }
 }
 
 /// Gives a piece of a file to the feed.
-pub(super) fn take<M>(feed: &mut Feed<'_, M>, piece: Piece<'_>, place: &Place<'_>) {
+pub(super) fn take<M>(feed: &mut Feed<'_, M>, piece: Piece<'_>, place: Place<'_>) {
     match piece {
         Piece::Line(line) => feed.line(line, place.file, place.offset),
         Piece::Empty => feed.empty_line(),
@@ -84,7 +97,12 @@ const SHOWN_NULS: usize = 1024;
 /// Whether waiting mends nothing: the settings, or a file that only a person can put right.
 pub(super) fn is_lasting(error: &anyhow::Error) -> bool {
     let settings = matches!(error.downcast_ref(), Some(store::Error::Settings(_)));
-    settings || error.is::<Fault>() || error.is::<crate::alerts_log::CheckpointFault>()
+    settings
+        || error.is::<Fault>()
+        || matches!(
+            error.downcast_ref(),
+            Some(alerts_log::Error::Checkpoint { .. })
+        )
 }
 
 /// Wazuh's live file.
@@ -109,5 +127,9 @@ pub(super) fn lock(path: &Path, taken: impl Fn() -> String) -> Result<Flock<File
 pub(super) fn short_hash(bytes: &[u8]) -> String {
     use sha2::{Digest, Sha256};
     let digest = Sha256::digest(bytes);
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    digest
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

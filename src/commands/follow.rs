@@ -7,12 +7,13 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, bail};
 
 use super::feeding::{self, Way};
-use super::status;
 use super::stop::Stop;
+use super::{now, status};
+use crate::alert::When;
 use crate::alert::enrich::Source;
-use crate::alerts_log::{Checkpoint, Piece, Start, Tail};
+use crate::alerts_log::{Checkpoint, Start, Tail};
 use crate::config::Settings;
-use crate::delivery::feed::{Feed, Purpose};
+use crate::delivery::feed::{Feed, Purpose, Window};
 use crate::home::Home;
 use crate::store::{Task, Waiting};
 
@@ -35,7 +36,7 @@ pub enum First {
     /// At the live file's beginning.
     Beginning,
     /// With the alerts of that time, also from the archives.
-    Since(SystemTime),
+    Since(When),
 }
 
 /// Follows until it is asked to stop.
@@ -65,7 +66,9 @@ pub fn run(file: Option<&Path>, first: First, settings: &Settings, home: &Home) 
 fn live_file(file: Option<&Path>, settings: &Settings, home: &Home) -> Result<PathBuf> {
     let named = file.or(settings.follow.file.as_deref()).map(Path::to_owned);
     let Some(file) = named.or_else(|| feeding::alerts_json(home)) else {
-        bail!("no Wazuh home here: name the file, as in custom-mongo follow /var/ossec/logs/alerts/alerts.json");
+        bail!(
+            "no Wazuh home here: name the file, as in custom-mongo follow /var/ossec/logs/alerts/alerts.json"
+        );
     };
     Ok(std::path::absolute(&file)?)
 }
@@ -103,7 +106,8 @@ impl Follow<'_> {
     fn session(&self) -> Result<()> {
         let mut tail = self.tail()?;
         let bulk = self.way.bulk(Task::Insert, Waiting::Forever)?;
-        let mut feed = self.way.feed(bulk, Purpose::Store, Source::Follow)?;
+        let purpose = Purpose::Store(bulk);
+        let mut feed = self.way.feed(purpose, Window::ALL, Source::Follow)?;
         let mut keeper = Keeper::new(&self.kept);
         let streamed = self.stream(&mut tail, &mut feed, &mut keeper);
         // Whatever ended it: what MongoDB has decided on need not be read again.
@@ -125,7 +129,7 @@ impl Follow<'_> {
             None => match self.first {
                 First::End => Start::End,
                 First::Beginning => Start::Beginning,
-                First::Since(time) => Start::Since(time),
+                First::Since(when) => Start::Since(time(when)),
             },
         };
         let tail = Tail::open(&self.file, start)?;
@@ -161,12 +165,17 @@ impl Follow<'_> {
     }
 }
 
+fn time(when: When) -> SystemTime {
+    let millis = u64::try_from(when.from(now())).unwrap_or(0);
+    SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
+}
+
 /// Takes the next piece; false if there is none yet.
 fn take(tail: &mut Tail, feed: &mut Feed<'_, Checkpoint>) -> Result<bool> {
     let Some((piece, place)) = tail.next()? else {
         return Ok(false);
     };
-    feeding::take(feed, piece, &place);
+    feeding::take(feed, piece, place);
     Ok(true)
 }
 

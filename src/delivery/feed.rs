@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::alert::enrich::{Enricher, Receipt, Source};
 use crate::alert::facts;
-use crate::filter::Filter;
+use crate::filter::Screen;
 use crate::spool::{self, DeadLetter, Spool};
 use crate::store::{self, Answer, Bulk, IN_FLIGHT, MAX_DOCUMENT, Written};
 
@@ -107,7 +107,7 @@ impl Window {
 #[derive(Debug)]
 pub struct Feed<'a, M> {
     enricher: Enricher,
-    filter: &'a Filter,
+    screen: &'a Screen,
     spool: &'a Spool,
     source: Source,
     purpose: Purpose,
@@ -136,12 +136,12 @@ impl<'a, M> Feed<'a, M> {
         window: Window,
         source: Source,
         enricher: Enricher,
-        filter: &'a Filter,
+        screen: &'a Screen,
         spool: &'a Spool,
     ) -> Self {
         Self {
             enricher,
-            filter,
+            screen,
             spool,
             source,
             purpose,
@@ -175,7 +175,7 @@ impl<'a, M> Feed<'a, M> {
             .is_some_and(|at| at <= receipt.received_at)
         {
             self.counts.expired += 1;
-        } else if !self.filter.is_empty() && self.filter.refuses(&facts(document.bson)).is_some() {
+        } else if !self.screen.is_empty() && !self.screen.lets_pass(&facts(document.bson)) {
             self.counts.filtered += 1;
         } else if document.bson.len() > MAX_DOCUMENT {
             let bytes = document.bson.len();
@@ -228,6 +228,11 @@ impl<'a, M> Feed<'a, M> {
     /// Whether the batch should be sent before another line is taken.
     pub fn is_full(&self) -> bool {
         self.open.batch.len() >= FULL.0 || self.open.batch.bytes() >= FULL.1
+    }
+
+    /// How many alerts wait to be sent.
+    pub fn len(&self) -> usize {
+        self.open.batch.len()
     }
 
     /// Whether nothing waits to be sent.

@@ -45,7 +45,8 @@ impl Bar {
     pub(super) fn show(&self, offset: u64, read: u64) {
         let seconds = self.bar.elapsed().as_secs().max(1);
         self.bar.set_position(self.done + offset.min(self.current));
-        self.bar.set_message(format!("{read} alerts, {}/s", read / seconds));
+        self.bar
+            .set_message(format!("{read} alerts, {}/s", read / seconds));
     }
 }
 

@@ -19,14 +19,19 @@ impl Pace {
         }
     }
 
-    /// How long the next one has to wait. What was not used while MongoDB was slow is not caught up.
-    pub(super) fn next(&mut self) -> Duration {
+    /// How long the next `count` have to wait. What was not used while MongoDB was slow is not
+    /// caught up.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "an even rate needs no more than 52 bits"
+    )]
+    pub(super) fn next(&mut self, count: usize) -> Duration {
         let Some(per_second) = self.per_second else {
             return Duration::ZERO;
         };
         let due = Duration::from_secs_f64(self.taken as f64 / f64::from(per_second));
         let passed = self.begun.elapsed();
-        self.taken += 1;
+        self.taken += count as u64;
         if passed > due + Duration::from_secs(1) {
             self.begun = Instant::now();
             self.taken = 0;

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{What, status};
+use super::What;
 use crate::alert::time::rfc3339;
-use crate::commands::output;
+use crate::commands::{output, status};
 use crate::delivery::feed::{Counts, Hour, Hours};
 
 /// How a run ended.
@@ -77,7 +77,9 @@ impl Report<'_> {
         let always = ["read", "filtered", "stored", "already there", "rejected"];
         let rows = self.rows().into_iter();
         let shown = rows.filter(|(name, count)| *count > 0 || always.contains(name));
-        let shown: Vec<_> = shown.map(|(name, count)| format!("{count} {name}")).collect();
+        let shown: Vec<_> = shown
+            .map(|(name, count)| format!("{count} {name}"))
+            .collect();
         output::line(&format!("{} files: {}", self.files, shown.join(", ")));
     }
 
@@ -86,16 +88,23 @@ impl Report<'_> {
         for (begin, hour) in self.gaps() {
             hours += 1;
             let name = hour_name(begin);
-            output::line(&format!("{name}  {} of {} missing", hour.missing, hour.on_disk));
+            output::line(&format!(
+                "{name}  {} of {} missing",
+                hour.missing, hour.on_disk
+            ));
         }
         let missing: u64 = self.gaps().map(|(_, hour)| hour.missing).sum();
         let on_disk: u64 = self.hours.iter().map(|(_, hour)| hour.on_disk).sum();
         output::line(&match (missing, self.what) {
             (0, _) => format!("MongoDB has all {on_disk} alerts"),
             (_, What::Repair) => {
-                format!("MongoDB lacked {missing} of {on_disk} alerts, in {hours} hours (UTC); they are there now")
+                format!(
+                    "MongoDB lacked {missing} of {on_disk} alerts, in {hours} hours (UTC); they are there now"
+                )
             }
-            _ => format!("MongoDB lacks {missing} of {on_disk} alerts, in {hours} hours (UTC); --repair brings them back"),
+            _ => format!(
+                "MongoDB lacks {missing} of {on_disk} alerts, in {hours} hours (UTC); --repair brings them back"
+            ),
         });
     }
 
@@ -109,7 +118,11 @@ impl Report<'_> {
 
     fn rows(&self) -> Vec<(&'static str, u64)> {
         let counts = &self.counts;
-        let stored = if self.what == What::Repair { "repaired" } else { "stored" };
+        let stored = if self.what == What::Repair {
+            "repaired"
+        } else {
+            "stored"
+        };
         let mut rows = vec![
             ("read", counts.read),
             ("empty", counts.empty),
