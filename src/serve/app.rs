@@ -6,8 +6,10 @@ use std::time::Instant;
 use axum::extract::State;
 use tokio::sync::watch;
 
+use super::auth::Rates;
 use super::health::Health;
 use super::metrics::Metrics;
+use super::tokens::{TokenFile, Tokens};
 use super::{Fault, Parts, Settings};
 use crate::spool::Spool;
 use crate::store::Reader;
@@ -25,6 +27,10 @@ pub(super) struct App {
     pub(super) reader: Reader,
     /// What waits on disk for this destination.
     pub(super) spool: Arc<Spool>,
+    /// Who may come in.
+    pub(super) tokens: Tokens,
+    /// How often.
+    pub(super) rates: Rates,
     /// What /readyz found out lately.
     pub(super) health: Health,
     /// What has happened since the start.
@@ -40,7 +46,11 @@ impl App {
         let destination = parts.store.destination();
         let destination = destination.map_err(|error| Fault::Settings(error.to_string()))?;
         let spool = Spool::new(parts.home.state(), &destination, &parts.spool);
+        let tokens = TokenFile::of(parts.home.state());
+        let tokens = Tokens::new(&parts.serve, tokens).map_err(Fault::Settings)?;
         Ok(Self {
+            tokens,
+            rates: Rates::new(&parts.serve),
             settings: parts.serve,
             site: parts.site,
             reader: Reader::new(&parts.store),

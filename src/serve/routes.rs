@@ -9,22 +9,22 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 
 use super::app::App;
-use super::auth::{Scope, guard};
+use super::auth::{Need, Scope, guard};
 use super::error::Error;
 use super::{access, health, metrics};
 
 /// All routes, with what stands around each of them.
 pub(super) fn routes(app: &Arc<App>) -> Router {
-    let behind = |scope| from_fn_with_state((Arc::clone(app), scope), guard);
+    let behind = |need| from_fn_with_state((Arc::clone(app), need), guard);
 
     let open = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready));
-    let read = Router::new()
+    let operation = Router::new()
         .route("/metrics", get(metrics::page))
-        .route_layer(behind(Scope::Read));
+        .route_layer(behind(Need::LocalOr(Scope::Read)));
 
-    open.merge(read)
+    open.merge(operation)
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(Arc::clone(app), access::around))
