@@ -26,8 +26,9 @@ use tokio_rustls::server::TlsStream;
 /// The longest head of a request, in bytes; also the most that is read ahead.
 const MAX_HEAD: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
-/// What a client that was refused early may still send, until it reads the answer.
+/// For how long a client that was refused early may still send, until it reads the answer.
 const LINGER: Duration = Duration::from_secs(2);
+const LINGER_PIECES: usize = 64;
 
 /// Who is at the other end.
 #[derive(Debug, Clone)]
@@ -174,13 +175,17 @@ pub(super) async fn serve(
 }
 
 /// A client that is still sending when it is refused would lose the answer by a reset: so the end
-/// is told, and what still comes is thrown away for a while.
+/// is told, a little of what still comes is thrown away, and then it has some time to look.
 async fn linger(mut stream: Watched) {
     let rest = async {
         stream.shutdown().await?;
         let mut piece = [0; 4096];
-        while stream.read(&mut piece).await? > 0 {}
-        Ok::<(), io::Error>(())
+        for _ in 0..LINGER_PIECES {
+            if stream.read(&mut piece).await? == 0 {
+                return Ok(());
+            }
+        }
+        std::future::pending::<io::Result<()>>().await
     };
     if let Ok(Err(error)) = tokio::time::timeout(LINGER, rest).await {
         log::debug!("a connection broke at its end: {error}");
