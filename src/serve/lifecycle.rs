@@ -69,7 +69,10 @@ async fn serve(app: &Arc<App>, signals: Signals, periodic: Option<Periodic>) -> 
     log::info!("Received signal {signal}, initiating graceful shutdown...");
     supervisor.tell("STOPPING=1");
     app.stop();
-    stop(app, &door, repeating).await;
+    tokio::select! {
+        () = stop(app, &door, repeating) => {}
+        () = supervisor.keep_alive() => {}
+    }
     Ok(())
 }
 
