@@ -25,7 +25,7 @@ mod settings;
 pub use breaker::Breaker;
 pub use drain::{Drained, Limits};
 use memory::Memory;
-pub use name::destination_name;
+pub use name::{destination_name, write as write_destination_name};
 pub use outcome::{Error, Kept, Outcome};
 pub use settings::{Mode, Settings};
 

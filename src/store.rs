@@ -16,12 +16,14 @@ mod indexes;
 mod inspect;
 mod refusal;
 mod settings;
+mod writer;
 
 pub use batch::Batch;
 pub use bulk::{Answer, Bulk, IN_FLIGHT, Task, Waiting};
 pub use connect::validate;
 pub use inspect::{Report, inspect};
 pub use settings::Settings;
+pub use writer::Writer;
 
 use mongodb::bson::{self, RawDocument};
 use serde_json::Value;

@@ -12,7 +12,7 @@ const LINES: [&[&str]; 8] = [
     &["commands"],
     &["config"],
     &["delivery"],
-    &["alerts_log", "filter", "spool", "store"],
+    &["alerts_log", "filter", "relay", "spool", "store"],
     &["alert", "ossec_conf"],
     &["home", "setting"],
 ];
