@@ -129,7 +129,7 @@ impl Risk {
 }
 
 /// Turns alerts into documents; keeps its buffers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Enricher {
     site: String,
     settings: Settings,
