@@ -20,6 +20,8 @@ pub use client::{NoAnswer, hand_over};
 const MAGIC: [u8; 8] = *b"cmrelay1";
 /// Bytes of a frame before the options.
 pub const HEAD: usize = 44;
+/// The longest options that are taken.
+pub const MAX_OPTIONS: usize = 1 << 20;
 /// Bytes of an answer before its text.
 const ANSWER_HEAD: usize = 4;
 /// What an answer's text is cut to.

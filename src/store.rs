@@ -14,6 +14,7 @@ mod connect;
 mod credentials;
 mod indexes;
 mod inspect;
+mod reader;
 mod refusal;
 mod settings;
 mod writer;
@@ -22,6 +23,7 @@ pub use batch::Batch;
 pub use bulk::{Answer, Bulk, IN_FLIGHT, Task, Waiting};
 pub use connect::validate;
 pub use inspect::{Report, inspect};
+pub use reader::Reader;
 pub use settings::Settings;
 pub use writer::Writer;
 

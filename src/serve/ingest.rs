@@ -14,6 +14,7 @@ use axum::body::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 mod commit;
+mod held;
 mod intake;
 mod lane;
 mod tally;
@@ -24,6 +25,8 @@ use crate::alert::enrich::{Enricher, Receipt, Source};
 use crate::filter::Filter;
 use crate::spool::Spool;
 use crate::{delivery, store};
+use held::Budget;
+pub(super) use held::Held;
 use intake::{Intake, Verdict};
 use lane::{Lane, Task};
 pub(super) use tally::{Counts, Tally};
@@ -107,7 +110,9 @@ pub(super) struct Ingest {
 }
 
 struct Shared {
+    setup: Setup,
     intake: Intake,
+    bodies: Arc<Budget>,
     lane: Lane,
     forwarder: Forwarder,
     /// In pieces.
@@ -133,7 +138,7 @@ impl Waiting {
 }
 
 impl Ingest {
-    /// Starts the threads and, on the runtime that it is called in, the task that commits.
+    /// Starts the threads; alerts wait until `commit` runs.
     ///
     /// # Errors
     ///
@@ -142,23 +147,59 @@ impl Ingest {
         let tally = Arc::new(Tally::default());
         let forwarder = Forwarder::start(&setup, Arc::clone(&tally))?;
         let lane = Lane::start(&setup, forwarder.bell())?;
-        let pieces = usize::try_from(setup.queue_size).unwrap_or(usize::MAX) / PIECE;
-        let pieces = pieces.clamp(64, 1 << 30);
-        let shared = Arc::new(Shared {
+        let most = usize::try_from(setup.queue_size).unwrap_or(usize::MAX);
+        let pieces = (most / PIECE).clamp(64, 1 << 30);
+        let shared = Shared {
             intake: Intake::new(&setup.enricher, &setup.filter),
+            bodies: Arc::new(Budget::new(most)),
             lane,
             forwarder,
             room: Arc::new(Semaphore::new(pieces)),
             pieces,
             tally,
-        });
-        tokio::spawn(commit::run(Arc::clone(&shared), setup));
-        Ok(Self { shared })
+            setup,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
     }
 
-    /// Takes an alert for MongoDB; says what became of it only when that is certain.
+    /// Writes what waits, for as long as the runtime lives.
+    pub(super) async fn commit(self) {
+        commit::run(self.shared).await;
+    }
+
+    /// For a body that begins to arrive.
+    pub(super) fn hold(&self) -> Held {
+        self.shared.bodies.hold()
+    }
+
+    /// Takes alerts for MongoDB; says of each, in their order, what became of it, and only when that
+    /// is certain.
+    pub(super) async fn take_all(&self, arrivals: impl Iterator<Item = Arrival>) -> Vec<Taken> {
+        let mut begun = Vec::new();
+        let mut busy = false;
+        for arrival in arrivals {
+            // Whoever has waited in vain once does not wait again for each of the others.
+            let step = if busy {
+                Step::Done(Taken::Busy)
+            } else {
+                self.begin(arrival).await
+            };
+            busy |= matches!(step, Step::Done(Taken::Busy));
+            begun.push(step);
+        }
+        let mut all = Vec::with_capacity(begun.len());
+        for step in begun {
+            all.push(self.counted(step.end().await));
+        }
+        all
+    }
+
+    /// Takes one alert for MongoDB.
     pub(super) async fn take(&self, arrival: Arrival) -> Taken {
-        self.counted(self.to_store(arrival).await)
+        let step = self.begin(arrival).await;
+        self.counted(step.end().await)
     }
 
     /// Takes an alert for the disk, which is sooner done; the forwarder brings it to MongoDB. What
@@ -182,17 +223,20 @@ impl Ingest {
         self.shared.forwarder.stop(within);
     }
 
-    async fn to_store(&self, arrival: Arrival) -> Taken {
+    async fn begin(&self, arrival: Arrival) -> Step {
         let Some((waiting, told)) = self.admit(arrival).await else {
-            return Taken::Busy;
+            return Step::Done(Taken::Busy);
         };
         match self.shared.intake.put(waiting) {
-            Verdict::Waits => told.await.unwrap_or_else(|_| lost()),
-            Verdict::Filtered(why) => Taken::Filtered(why),
-            Verdict::NotAnAlert(why) => Taken::NotAnAlert(why.to_string()),
+            Verdict::Waits => Step::Waits(told),
+            Verdict::Filtered(why) => Step::Done(Taken::Filtered(why)),
+            Verdict::NotAnAlert(NotAnAlert::Syntax(why)) => {
+                Step::Done(Taken::NotAnAlert(why.to_string()))
+            }
+            Verdict::NotAnAlert(why) => Step::Done(Taken::NotAnAlert(why.to_string())),
             Verdict::TooLarge(waiting, why) => {
                 self.shared.lane.put([(*waiting, Task::Reject(why))]);
-                told.await.unwrap_or_else(|_| lost())
+                Step::Waits(told)
             }
         }
     }
@@ -228,6 +272,21 @@ impl Ingest {
     fn counted(&self, taken: Taken) -> Taken {
         self.shared.tally.note(&taken);
         taken
+    }
+}
+
+/// An alert that has been looked at.
+enum Step {
+    Done(Taken),
+    Waits(oneshot::Receiver<Taken>),
+}
+
+impl Step {
+    async fn end(self) -> Taken {
+        match self {
+            Self::Done(taken) => taken,
+            Self::Waits(told) => told.await.unwrap_or_else(|_| lost()),
+        }
     }
 }
 

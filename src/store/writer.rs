@@ -1,7 +1,7 @@
 //! Batches of alerts into MongoDB from an async program that goes on for long: one connection pool,
 //! made anew after a failure, since a password may have changed and a server moved.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Batch, Error, Indexes, Settings, Written, alerts, connect, indexes};
@@ -64,23 +64,21 @@ impl Writer {
             Err(Error::Unavailable(why))
         });
         if matches!(done, Err(Error::Unavailable(_))) {
-            self.keep(None);
+            *self.lock() = None;
         }
         done
     }
 
     async fn client(&self) -> Result<mongodb::Client, Error> {
-        let known = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = known.as_ref() {
-            return Ok(client.clone());
+        if let Some(client) = self.lock().clone() {
+            return Ok(client);
         }
-        drop(known);
         let client = connect::client(&self.settings, self.within).await?;
-        self.keep(Some(client.clone()));
+        *self.lock() = Some(client.clone());
         Ok(client)
     }
 
-    fn keep(&self, client: Option<mongodb::Client>) {
-        *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
+    fn lock(&self) -> MutexGuard<'_, Option<mongodb::Client>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

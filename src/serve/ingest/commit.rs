@@ -7,9 +7,8 @@ use tokio::sync::Semaphore;
 
 use super::intake::Load;
 use super::lane::Task;
-use super::{Setup, Shared, Taken};
+use super::{Shared, Taken};
 use crate::delivery::{Breaker, Mode};
-use crate::spool::Spool;
 use crate::store::{Error, IN_FLIGHT, Indexes, Writer, Written};
 
 /// The share of the deadline that MongoDB gets; the rest is kept for the spool.
@@ -18,7 +17,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Writes what waits as soon as a slot is free. Ends with the runtime.
-pub(super) async fn run(shared: Arc<Shared>, setup: Setup) {
+pub(super) async fn run(shared: Arc<Shared>) {
+    let setup = &shared.setup;
     let deadline = setup.delivery.deadline.0.mul_f32(STORE_SHARE);
     let writer = Arc::new(Writer::new(&setup.store, deadline));
     tokio::spawn(create_indexes(Writer::new(&setup.store, INDEX_LIMIT)));
@@ -34,9 +34,8 @@ pub(super) async fn run(shared: Arc<Shared>, setup: Setup) {
             continue;
         }
         let (shared, writer) = (Arc::clone(&shared), Arc::clone(&writer));
-        let spool = setup.spool.clone();
         tokio::spawn(async move {
-            shared.write(load, &writer, &spool).await;
+            shared.write(load, &writer).await;
             drop(slot);
         });
     }
@@ -60,7 +59,8 @@ async fn create_indexes(writer: Writer) {
 }
 
 impl Shared {
-    async fn write(&self, load: Load, writer: &Writer, spool: &Spool) {
+    async fn write(&self, load: Load, writer: &Writer) {
+        let spool = &self.setup.spool;
         let began = Instant::now();
         match writer.write(&load.batch).await {
             Ok(answers) => {
