@@ -13,6 +13,7 @@ mod lossless;
 mod mongod;
 mod proxy;
 mod scratch;
+mod serving;
 mod wazuh;
 
 // ---------------------------------------------------------------------------
@@ -35,3 +36,4 @@ mod settings;
 mod spooled;
 mod stores;
 mod surroundings;
+mod webhook;
