@@ -8,12 +8,15 @@
 )]
 
 mod call;
+mod certificates;
+mod http;
 mod json;
 mod lossless;
 mod mongod;
 mod proxy;
 mod scratch;
 mod serving;
+mod service;
 mod wazuh;
 
 // ---------------------------------------------------------------------------
@@ -35,6 +38,10 @@ mod outages;
 mod owner;
 mod relay;
 mod served;
+mod serve;
+mod serve_access;
+mod serve_limits;
+mod serve_tls;
 mod settings;
 mod spooled;
 mod stores;

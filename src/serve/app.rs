@@ -7,9 +7,11 @@ use std::time::Instant;
 use axum::extract::State;
 use tokio::sync::watch;
 
+use super::auth::Rates;
 use super::health::Health;
 use super::ingest::{Ingest, Setup};
 use super::metrics::Metrics;
+use super::tokens::{TokenFile, Tokens};
 use super::{Fault, Parts, Settings};
 use crate::relay;
 use crate::spool::Spool;
@@ -34,6 +36,10 @@ pub(super) struct App {
     pub(super) ingest: Ingest,
     /// What waits on disk for this destination.
     pub(super) spool: Arc<Spool>,
+    /// Who may come in.
+    pub(super) tokens: Tokens,
+    /// How often.
+    pub(super) rates: Rates,
     /// What /readyz found out lately.
     pub(super) health: Health,
     /// What has happened since the start.
@@ -58,10 +64,14 @@ impl App {
             queue_size: parts.serve.queue_size.0,
         });
         let no_thread = |error| Fault::Start(format!("cannot start a thread: {error}"));
+        let tokens = TokenFile::of(parts.home.state());
+        let tokens = Tokens::new(&parts.serve, tokens).map_err(Fault::Settings)?;
         Ok(Self {
             relay_path: parts.serve.relay_socket(&parts.home),
             relay_key: parts.relay_key,
             ingest: ingest.map_err(no_thread)?,
+            tokens,
+            rates: Rates::new(&parts.serve),
             settings: parts.serve,
             site: parts.site,
             reader: Reader::new(&parts.store),
