@@ -8,7 +8,6 @@ use std::time::Duration;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
-use tokio::task::JoinHandle;
 
 use super::app::App;
 use super::listen::Door;

@@ -56,6 +56,15 @@ pub(in crate::serve) struct Counts {
     pub(in crate::serve) held: u64,
 }
 
+impl Counts {
+    /// Whatever became of them.
+    pub(in crate::serve) fn received(&self) -> u64 {
+        let kept = self.stored + self.already_there + self.spooled;
+        let not_kept = self.filtered + self.not_alerts + self.rejected;
+        kept + not_kept + self.busy + self.failed
+    }
+}
+
 impl Tally {
     pub(super) fn note(&self, taken: &Taken) {
         let count = match taken {
