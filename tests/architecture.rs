@@ -12,13 +12,13 @@ const LINES: [&[&str]; 8] = [
     &["commands"],
     &["config"],
     &["delivery"],
-    &["spool", "store"],
-    &["alert"],
+    &["alerts_log", "filter", "spool", "store"],
+    &["alert", "ossec_conf"],
     &["home", "setting"],
 ];
 
 /// Crates that one room alone may name.
-const DOORS: [(&str, &[&str]); 9] = [
+const DOORS: [(&str, &[&str]); 11] = [
     ("mongodb", &["store"]),
     ("bson", &["store"]),
     ("tokio", &["store"]),
@@ -27,6 +27,8 @@ const DOORS: [(&str, &[&str]); 9] = [
     ("toml", &["config"]),
     ("directories", &["home"]),
     ("crc32fast", &["spool"]),
+    ("flate2", &["alerts_log"]),
+    ("memchr", &["alerts_log"]),
     ("regex_lite", &["alert"]),
 ];
 
