@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 MUSL = "x86_64-unknown-linux-musl"
 BINARY = TARGET / MUSL / "release/custom-mongo"
-# Those of Cargo.toml and .cargo/config.toml.
+# For speed, and linked as the product is (Cargo.toml and .cargo/config.toml).
 RUSTFLAGS = ["--edition=2024", f"--target={MUSL}", "-Copt-level=3", "-Clto=fat", "-Ccodegen-units=1",
              "-Cstrip=symbols", "-Ctarget-feature=+crt-static", "-Crelocation-model=static"]
 
