@@ -1,8 +1,9 @@
 """Files of alerts as Wazuh leaves them, for the benches: made afresh, the same each time."""
 
+import gzip
+import itertools
 import json
 import random
-import zlib
 from datetime import datetime, timedelta, timezone
 
 import lab
@@ -63,37 +64,33 @@ class Lines:
         }
         return (shape % values).encode()
 
-    def write(self, path, count):
-        lab.progress(f"writing {count} alerts")
+    def many(self, count):
+        """Alerts of six hours, one file of them."""
         offset = 0
-        with open(path, "wb") as file:
-            for number in range(count):
-                offset += file.write(self.line(number * HOURS_6 // count, offset))
-        return path
+        for number in range(count):
+            line = self.line(number * HOURS_6 // count, offset)
+            offset += len(line)
+            yield line
 
 
 class Files:
-    """The alerts, plain and as two .gz; all of them, and a quarter."""
+    """The same alerts twice: in a plain file, and in two .gz of half as many each."""
 
-    def __init__(self, work, count):
-        self.count = count
-        self.plain = Lines().write(work / "alerts.json", count)
-        lab.progress("compressing")
-        lines = self.plain.read_bytes().splitlines(keepends=True)
-        self.zipped = self.halves(work, "", lines)
-        self.small = Small(work, lines[:count // 4])
+    def __init__(self, work, name, lines, count):
+        self.count, self.plain = count, work / f"{name}.json"
+        self.zipped = [work / f"{name}-{half}.json.gz" for half in (1, 2)]
+        with open(self.plain, "wb") as plain:
+            for zipped, half in zip(self.zipped, (count // 2, count - count // 2)):
+                with gzip.open(zipped, "wb", compresslevel=6) as packed:
+                    for line in itertools.islice(lines, half):
+                        plain.write(line)
+                        packed.write(line)
 
-    @staticmethod
-    def halves(work, name, lines):
-        half = len(lines) // 2
-        paths = [work / f"ossec-alerts{name}-{number}.json.gz" for number in (1, 2)]
-        for path, part in zip(paths, (lines[:half], lines[half:])):
-            path.write_bytes(zlib.compress(b"".join(part), level=6, wbits=31))
-        return paths
+    @classmethod
+    def make(cls, work, count):
+        lab.progress(f"writing {count} alerts")
+        return cls(work, "alerts", Lines().many(count), count)
 
-
-class Small:
-    def __init__(self, work, lines):
-        self.count, self.plain = len(lines), work / "quarter.json"
-        self.plain.write_bytes(b"".join(lines))
-        self.zipped = Files.halves(work, "-quarter", lines)
+    def quarter(self, work):
+        with open(self.plain, "rb") as lines:
+            return Files(work, "quarter", lines, self.count // 4)

@@ -156,6 +156,9 @@ class Bench:
 
     def learn(self, files):
         """What the product makes of the alerts: its indexes, and its documents as BSON."""
+        documents = self.work / "documents.bson"
+        if documents.exists():
+            return documents
         lab.progress("the product's documents")
         self.run(self.product("backfill", ["backfill", "PLAIN"]), files)
         batch = self.mongod.run(DATABASE, {"listIndexes": "alerts"})["cursor"]["firstBatch"]
@@ -163,7 +166,6 @@ class Bench:
                         for index in batch if index["name"] != "_id_"]
         if not self.indexes:
             fail("the product has not created its indexes on an empty collection")
-        documents = self.work / "documents.bson"
         words = [self.tools.yardstick, "dump", str(self.mongod.port), DATABASE, documents]
         subprocess.run(words, check=True)
         return documents
