@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import json
+import math
 import random
 from datetime import datetime, timedelta, timezone
 
@@ -29,10 +30,11 @@ class Lines:
             and len(line) < 4096
 
     def log_line(self):
-        draw = self.random
-        return (f"Jun  2 {draw.randrange(24):02}:{draw.randrange(60):02}:{draw.randrange(60):02} host-{draw.randrange(500)} "
-                f"service[{draw.randrange(32768)}]: request={draw.getrandbits(64):016x} user=\\\"u{draw.randrange(9999)}\\\" "
-                f"from 10.{draw.randrange(256)}.{draw.randrange(256)}.{draw.randrange(256)} port {draw.randrange(65536)}\\n")
+        """Within a JSON string already: its quotes and its end have their backslash."""
+        number = self.random.randrange
+        return (f"Jun  2 {number(24):02}:{number(60):02}:{number(60):02} host-{number(500)} service[{number(32768)}]: "
+                f"request={number(2**64):016x} user=\\\"u{number(9999)}\\\" from 10.{number(256)}.{number(256)}."
+                f"{number(256)} port {number(65536)}\\n")
 
     @staticmethod
     def shape(line):
@@ -53,7 +55,7 @@ class Lines:
         """The alert of `milliseconds` after the beginning, at `offset` of its file."""
         draw = self.random
         size, shape = self.shapes[draw.randrange(len(self.shapes))]
-        wanted = max(1, round((draw.triangular(1000, 3000, 1500) - size) / 125))
+        wanted = max(1, math.ceil((draw.triangular(1000, 3000, 1500) - size) / len(self.logs[0])))
         moment = BEGIN + timedelta(milliseconds=milliseconds)
         agent = draw.randrange(1, 500)
         values = {
