@@ -11,7 +11,7 @@ use super::stop::Stop;
 use super::{now, status};
 use crate::alert::When;
 use crate::alert::enrich::Source;
-use crate::alerts_log::{Checkpoint, Start, Tail};
+use crate::alerts_log::{self, Checkpoint, Start, Tail};
 use crate::config::Settings;
 use crate::delivery::feed::{Feed, Purpose, Window};
 use crate::home::Home;
@@ -172,10 +172,13 @@ fn time(when: When) -> SystemTime {
 
 /// Takes the next piece; false if there is none yet.
 fn take(tail: &mut Tail, feed: &mut Feed<'_, Checkpoint>) -> Result<bool> {
-    let Some((piece, place)) = tail.next()? else {
-        return Ok(false);
-    };
-    feeding::take(feed, piece, place);
+    match tail.next() {
+        Ok(Some((piece, place))) => feeding::take(feed, piece, place),
+        Ok(None) => return Ok(false),
+        // Its whole lines were given out; trying again goes on with the next file.
+        Err(error @ alerts_log::Error::Damaged { .. }) => log::error!("{error}"),
+        Err(error) => return Err(error.into()),
+    }
     Ok(true)
 }
 

@@ -1,6 +1,8 @@
 //! The line from alerts.json completes the hook's copy, once, and only if nobody else has changed
 //! the document between our look and our write.
 
+use std::sync::Once;
+
 use mongodb::bson::{Document, RawDocument, RawDocumentBuf, doc, rawdoc};
 use mongodb::{Collection, Database};
 
@@ -75,10 +77,28 @@ async fn replace(database: &Database, stored: &RawDocument, richer: &[u8]) -> Re
         "updates": [{ "q": query, "u": richer }],
         "writeConcern": alerts::concern(database)?,
     };
-    let reply: Document = database
-        .run_raw_command(command)
-        .await
-        .map_err(|error| refusal::sort(&error))?;
+    let reply: Document = match database.run_raw_command(command).await {
+        Ok(reply) => reply,
+        Err(error) => return refused(&error),
+    };
     // A document that MongoDB takes in an insert but not in a replacement stays as it is.
     Ok(reply.get_i32("nModified").is_ok_and(|count| count == 1))
+}
+
+/// A login that may only insert still delivers; it completes nothing.
+fn refused(error: &mongodb::error::Error) -> Result<bool, Error> {
+    static TOLD: Once = Once::new();
+    if refusal::is_unauthorized(error) {
+        TOLD.call_once(|| {
+            log::warn!("the login may not update alerts: copies of the hook that are poorer than the line in alerts.json stay as they are");
+        });
+        return Ok(false);
+    }
+    match refusal::sort(error) {
+        Error::Rejected(why) => {
+            log::debug!("a poorer copy stays: {why}");
+            Ok(false)
+        }
+        error => Err(error),
+    }
 }

@@ -3,14 +3,10 @@
 use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
-use mongodb::error::ErrorKind;
 use mongodb::options::IndexOptions;
 use mongodb::{Collection, Database, IndexModel};
 
 use super::{Error, Indexes, alerts, refusal};
-
-/// Not authorised (<https://www.mongodb.com/docs/manual/reference/error-codes/>).
-const UNAUTHORIZED: i32 = 13;
 
 /// Name and keys of each.
 pub(super) fn models() -> Vec<IndexModel> {
@@ -65,8 +61,9 @@ pub(super) async fn create(database: Database) -> Result<Indexes, Error> {
 
 /// Who may insert and no more still delivers.
 fn not_allowed(error: &mongodb::error::Error) -> Result<Indexes, Error> {
-    match error.kind.as_ref() {
-        ErrorKind::Command(command) if command.code == UNAUTHORIZED => Ok(Indexes::NotAllowed),
-        _ => Err(refusal::sort(error)),
+    if refusal::is_unauthorized(error) {
+        Ok(Indexes::NotAllowed)
+    } else {
+        Err(refusal::sort(error))
     }
 }
