@@ -12,7 +12,7 @@ use crate::call::number;
 use crate::wazuh::Wazuh;
 
 /// Longer than anything may take; only what hangs reaches it.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Background {
     child: Child,

@@ -32,7 +32,7 @@ fn killed_twenty_times_while_mongod_dies_and_the_log_rotates() {
     let wanted = wanted.map_or(ALERTS, |count| count.parse().expect("a count of alerts"));
     let server = Mongod::replica_set();
     let wazuh = Wazuh::with_uri(&server.uri(), "follow_killed");
-    let log = Log::begun_days_ago(&wazuh, 1);
+    let log = Log::begun_days_ago(&wazuh, 2);
     // The first start creates the checkpoint: what is written from now on counts.
     Background::follow(&wazuh, &[]).stop();
     let (orders, todo) = channel();
@@ -46,22 +46,22 @@ fn killed_twenty_times_while_mongod_dies_and_the_log_rotates() {
         let follow = Background::start(&wazuh, &["follow", "-v"]);
         thread::sleep(Duration::from_millis(100) + random(Duration::from_millis(250)));
         match kill {
-            3 => order(Order::Rotate),
+            3 => order(Order::Midnight),
             5 | 10 | 15 => {
                 server.stop();
                 thread::sleep(random(Duration::from_millis(200)));
             }
+            18 => order(Order::Rotate),
             _ => {}
         }
         follow.kill();
         match kill {
             5 | 10 | 15 => server.start(),
-            7 => {
+            7 => order(Order::Compress),
+            12 => {
                 order(Order::Rotate);
                 order(Order::Rotate);
             }
-            12 => order(Order::Compress),
-            18 => order(Order::Midnight),
             _ => {}
         }
     }
@@ -69,12 +69,7 @@ fn killed_twenty_times_while_mongod_dies_and_the_log_rotates() {
     let written = writer.join().expect("the writer ends");
     assert_eq!(written, wanted);
     let follow = Background::follow(&wazuh, &[]);
-    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wait_for_all(&server, wanted))).is_err() {
-        eprintln!("STDERR {}", follow.stderr());
-        let out = std::process::Command::new("sh").arg("-c").arg("cd \"$1\"; find logs/alerts -type f -ls; cat var/db/custom-mongo/follow/*/*.json; cat tmp/*.err; ls tmp").arg("sh").arg(&wazuh.home).output().unwrap();
-        eprintln!("{}", String::from_utf8_lossy(&out.stdout));
-        panic!();
-    }
+    wait_for_all(&server, wanted, &follow);
     let end = follow.stop();
     assert_eq!(end.status, 0, "{end:?}");
     assert!(!end.stderr.contains("is missing"), "{}", end.stderr);
@@ -116,14 +111,14 @@ fn obey(log: &mut Log, order: &Order) {
 }
 
 #[track_caller]
-fn wait_for_all(server: &Mongod, wanted: usize) {
+fn wait_for_all(server: &Mongod, wanted: usize, follow: &Background) {
     let wanted = u64::try_from(wanted).unwrap();
     eventually(|| {
         let alerts = alerts(server, "follow_killed");
         let count = alerts.count_documents(doc! {}).run().expect("a count");
         (count >= wanted)
             .then_some(())
-            .ok_or(format!("{count} of {wanted}"))
+            .ok_or_else(|| format!("{count} of {wanted}: {}", follow.stderr()))
     });
 }
 
