@@ -18,7 +18,7 @@ mod refusal;
 mod settings;
 
 pub use batch::Batch;
-pub use bulk::{Answer, Bulk, IN_FLIGHT, Task, Waiting};
+pub use bulk::{Answer, Bulk, IN_FLIGHT, Task};
 pub use connect::validate;
 pub use inspect::{Report, inspect};
 pub use settings::Settings;

@@ -14,7 +14,7 @@ use crate::alerts_log::{self, Archive, Found, Prefetch, Reader, Span, archives};
 use crate::config::Settings;
 use crate::delivery::feed::{Feed, Purpose, Window};
 use crate::home::Home;
-use crate::store::{Task, Waiting};
+use crate::store::Task;
 
 mod bar;
 mod block;
@@ -173,7 +173,7 @@ impl Backfill {
     }
 
     fn purpose(&self, way: &Way<'_>) -> Result<Purpose> {
-        let bulk = |task| way.bulk(task, Waiting::AtMost(PATIENCE));
+        let bulk = |task| way.bulk(task, PATIENCE);
         Ok(match self.what {
             What::Store => Purpose::Store(bulk(Task::Insert)?),
             What::Repair => Purpose::Store(bulk(Task::Repair)?),

@@ -219,9 +219,12 @@ pub(super) async fn look(database: &Database, batch: &Batch) -> Result<Vec<Writt
         .iter()
         .filter_map(|found| found.get_str("_id").ok())
         .collect();
-    let state = |id: &str| match there.contains(id) {
-        true => Written::AlreadyThere,
-        false => Written::New,
+    let state = |id: &str| {
+        if there.contains(id) {
+            Written::AlreadyThere
+        } else {
+            Written::New
+        }
     };
     Ok(ids.into_iter().map(state).collect())
 }
