@@ -149,8 +149,5 @@ fn dated(folder: &Path, day: i64, sequence: u32) -> PathBuf {
         String::new()
     };
     let name = format!("ossec-alerts-{}{number}.json", &date[8..10]);
-    folder
-        .join(&date[..4])
-        .join(MONTHS[month - 1])
-        .join(name)
+    folder.join(&date[..4]).join(MONTHS[month - 1]).join(name)
 }

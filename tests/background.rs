@@ -98,7 +98,11 @@ impl Background {
         let status = read(Path::new(&format!("/proc/{}/status", self.child.id())));
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        kilobytes.expect("a process").parse::<u64>().expect("a number") * 1024
+        kilobytes
+            .expect("a process")
+            .parse::<u64>()
+            .expect("a number")
+            * 1024
     }
 
     pub(crate) fn is_running(&mut self) -> bool {

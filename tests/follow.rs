@@ -38,7 +38,9 @@ fn checkpoint(wazuh: &Wazuh) -> PathBuf {
     let folders = std::fs::read_dir(wazuh.state().join("follow")).expect("a folder");
     let files = folders.flat_map(|folder| {
         let files = std::fs::read_dir(folder.expect("a folder").path());
-        files.expect("a folder").map(|file| file.expect("a file").path())
+        files
+            .expect("a folder")
+            .map(|file| file.expect("a file").path())
     });
     let mut found: Vec<_> = files
         .filter(|file| file.extension().is_some_and(|kind| kind == "json"))
