@@ -235,10 +235,14 @@ impl Run<'_> {
             match reader.map(|reader| self.one_file(*file, reader)) {
                 Ok(Ok(End::Complete)) => {}
                 Ok(Ok(End::Stopped)) => return self.settle(End::Stopped),
-                Ok(Ok(End::Partial)) => end = End::Partial,
+                Ok(Ok(End::Partial)) => {
+                    self.progress.leave(*file);
+                    end = End::Partial;
+                }
                 Ok(Err(error)) => return Err(error),
                 Err(error) => {
                     output::error_line(&format!("custom-mongo: {error}"));
+                    self.progress.leave(*file);
                     end = End::Partial;
                 }
             }
