@@ -46,7 +46,10 @@ fn three_days() -> PathBuf {
 /// What a run says, as JSON, and its exit status.
 #[track_caller]
 fn run(wazuh: &Wazuh, arguments: &[&str], paths: &[&Path]) -> (i32, Value) {
-    let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    let paths: Vec<String> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
     let mut all = vec!["backfill", "--format", "json"];
     all.extend(arguments);
     all.extend(paths.iter().map(String::as_str));

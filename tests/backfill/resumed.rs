@@ -30,7 +30,10 @@ fn files(count: usize) -> PathBuf {
 /// A run that is slow enough to be disturbed, once it has stored so many.
 fn disturbed(wazuh: &Wazuh, database: &str, root: &Path, stored: u64) -> Background {
     let root = root.display().to_string();
-    let running = Background::start(wazuh, &["backfill", "--rate", "3000", "--format", "json", &root]);
+    let running = Background::start(
+        wazuh,
+        &["backfill", "--rate", "3000", "--format", "json", &root],
+    );
     eventually(|| match count(database) {
         count if count >= stored => Ok(()),
         count => Err(format!("{count} of {stored}: {}", running.stderr())),
@@ -46,7 +49,10 @@ fn a_stopped_run_goes_on_where_it_stood() {
     let end = running.stop();
     assert_eq!(end.status, 3, "{end:?}");
     assert!(end.took < Duration::from_secs(3), "{end:?}");
-    assert!(end.stderr.contains("run the same command again to go on"), "{end:?}");
+    assert!(
+        end.stderr.contains("run the same command again to go on"),
+        "{end:?}"
+    );
     let report: serde_json::Value = serde_json::from_str(&end.stdout).unwrap();
     assert_eq!(report["end"], "stopped");
     let there = count("backfill_stopped");
@@ -54,10 +60,18 @@ fn a_stopped_run_goes_on_where_it_stood() {
     let rest = run(&wazuh, &[], &[&root]);
     assert_counts(&rest, 0, &[("rejected", 0)]);
     // It did not read again what was settled: the checkpoint is at most a second old.
-    assert!(rest.1["read"].as_u64().unwrap() <= 8000 - there + 1000, "{:#}", rest.1);
+    assert!(
+        rest.1["read"].as_u64().unwrap() <= 8000 - there + 1000,
+        "{:#}",
+        rest.1
+    );
     assert_once(&Kept::of(stored("backfill_stopped")), 4 * EACH);
     // A complete run leaves nothing to go on with.
-    assert_counts(&run(&wazuh, &[], &[&root]), 0, &[("read", 8000), ("already_there", 8000)]);
+    assert_counts(
+        &run(&wazuh, &[], &[&root]),
+        0,
+        &[("read", 8000), ("already_there", 8000)],
+    );
 }
 
 #[test]
@@ -66,7 +80,10 @@ fn a_killed_run_goes_on_and_restart_begins_anew() {
     let root = files(4);
     let running = disturbed(&wazuh, "backfill_killed", &root, 4500);
     running.kill();
-    assert!(count("backfill_killed") < 8000, "it was not killed before its end");
+    assert!(
+        count("backfill_killed") < 8000,
+        "it was not killed before its end"
+    );
     let anew = disturbed(&wazuh, "backfill_killed", &root, 6000);
     anew.kill();
     let whole = run(&wazuh, &["--restart"], &[&root]);
@@ -81,7 +98,11 @@ fn a_file_that_changed_since_is_read_again() {
     disturbed(&wazuh, "backfill_changed", &root, 4500).stop();
     // Somebody restored a better copy of the first, which was done.
     let first = [text(0..EACH), text(9000..9010)].concat();
-    archive(&root, "2025/Jun/ossec-alerts-01.json.gz", gzip(first.as_bytes()));
+    archive(
+        &root,
+        "2025/Jun/ossec-alerts-01.json.gz",
+        gzip(first.as_bytes()),
+    );
     assert_counts(&run(&wazuh, &[], &[&root]), 0, &[("rejected", 0)]);
     let kept = Kept::of(stored("backfill_changed"));
     assert!(kept.is_once() && (9000..9010).all(|number| kept.has(number)));
@@ -93,7 +114,11 @@ fn a_damaged_file_is_not_forgotten_by_going_on() {
     let wazuh = Wazuh::new("backfill_torn_stopped");
     let root = files(3);
     let whole = gzip(text(8000..8600).as_bytes());
-    archive(&root, "2025/Jun/ossec-alerts-01.json.gz", &whole[..whole.len() / 2]);
+    archive(
+        &root,
+        "2025/Jun/ossec-alerts-01.json.gz",
+        &whole[..whole.len() / 2],
+    );
     let end = disturbed(&wazuh, "backfill_torn_stopped", &root, 2000).stop();
     assert_eq!(end.status, 3, "{end:?}");
     let rest = run(&wazuh, &[], &[&root]);
@@ -107,10 +132,17 @@ fn mongodb_may_be_away_at_the_start_and_in_the_middle() {
     let root = files(3);
     proxy.set(Mode::Refuse);
     let path = root.display().to_string();
-    let running = Background::start(&wazuh, &["backfill", "--rate", "4000", "--format", "json", &path]);
+    let running = Background::start(
+        &wazuh,
+        &["backfill", "--rate", "4000", "--format", "json", &path],
+    );
     running.wait_for("waiting for MongoDB");
     proxy.set(Mode::Pass);
-    eventually(|| (count("backfill_away") > 1500).then_some(()).ok_or_else(|| running.stderr()));
+    eventually(|| {
+        (count("backfill_away") > 1500)
+            .then_some(())
+            .ok_or_else(|| running.stderr())
+    });
     proxy.set(Mode::Refuse);
     std::thread::sleep(Duration::from_millis(700));
     proxy.set(Mode::Pass);
@@ -122,7 +154,10 @@ fn mongodb_may_be_away_at_the_start_and_in_the_middle() {
 
 #[test]
 fn sigterm_ends_it_also_while_mongodb_is_away() {
-    for (database, mode) in [("backfill_term_refused", Mode::Refuse), ("backfill_term_frozen", Mode::Freeze)] {
+    for (database, mode) in [
+        ("backfill_term_refused", Mode::Refuse),
+        ("backfill_term_frozen", Mode::Freeze),
+    ] {
         let (proxy, wazuh) = behind_proxy(database, "");
         let root = files(3);
         let running = disturbed(&wazuh, database, &root, 500);

@@ -18,14 +18,33 @@ fn a_second_run_changes_nothing() {
     let wazuh = Wazuh::new("backfill_twice");
     let root = three_days();
     let first = run(&wazuh, &[], &[&root]);
-    let counts = [("read", 30), ("stored", 30), ("already_there", 0), ("rejected", 0), ("files", 3)];
+    let counts = [
+        ("read", 30),
+        ("stored", 30),
+        ("already_there", 0),
+        ("rejected", 0),
+        ("files", 3),
+    ];
     assert_counts(&first, 0, &counts);
     assert_eq!(first.1["end"], "complete");
     let before = stored("backfill_twice");
     let second = run(&wazuh, &[], &[&root]);
-    assert_counts(&second, 0, &[("read", 30), ("stored", 0), ("already_there", 30), ("completed", 0)]);
+    assert_counts(
+        &second,
+        0,
+        &[
+            ("read", 30),
+            ("stored", 0),
+            ("already_there", 30),
+            ("completed", 0),
+        ],
+    );
     assert_eq!(stored("backfill_twice"), before);
-    assert!(before.iter().all(|document| text_of(document, "_source") == "backfill"));
+    assert!(
+        before
+            .iter()
+            .all(|document| text_of(document, "_source") == "backfill")
+    );
     assert_once(&Kept::of(before), 30);
 }
 
@@ -38,7 +57,14 @@ fn the_counts_are_told_to_people_and_to_scripts_alike() {
     let file = archive(&folder, "some.json", poor);
     let json = run(&wazuh, &[], &[&file]);
     // Agents 1 to 40 in turn; the last two come twice, and are filtered twice.
-    let counts = [("read", 23), ("empty", 2), ("filtered", 7), ("stored", 15), ("already_there", 0), ("rejected", 1)];
+    let counts = [
+        ("read", 23),
+        ("empty", 2),
+        ("filtered", 7),
+        ("stored", 15),
+        ("already_there", 0),
+        ("rejected", 1),
+    ];
     assert_counts(&json, 3, &counts);
     let output = wazuh.run(&["backfill", &file.display().to_string()]);
     assert_eq!(output.status.code(), Some(3));
@@ -51,7 +77,10 @@ fn the_counts_are_told_to_people_and_to_scripts_alike() {
     let offset = format!("{}, offset {}:", file.display(), text(0..20).len());
     assert!(reason.contains(&offset), "{reason}");
     let quiet = wazuh.run(&["backfill", "-q", &file.display().to_string()]);
-    assert_eq!((quiet.status.code(), quiet.stdout.as_slice()), (Some(3), &b""[..]));
+    assert_eq!(
+        (quiet.status.code(), quiet.stdout.as_slice()),
+        (Some(3), &b""[..])
+    );
 }
 
 #[test]
@@ -68,7 +97,11 @@ fn files_folders_and_a_wazuh_home_are_read_once_each() {
     assert_counts(&run(&wazuh, &[], &[&folder]), 0, &[("read", 20)]);
     let twice: [&Path; 3] = [&wazuh.home, &folder, &log.live()];
     assert_counts(&run(&wazuh, &[], &twice), 0, &[("read", 20), ("files", 2)]);
-    assert_counts(&run(&wazuh, &[], &[&log.live()]), 0, &[("read", 10), ("files", 1)]);
+    assert_counts(
+        &run(&wazuh, &[], &[&log.live()]),
+        0,
+        &[("read", 10), ("files", 1)],
+    );
     assert_once(&Kept::of(stored("backfill_paths")), 20);
 }
 
@@ -93,8 +126,16 @@ fn the_plain_file_is_preferred_while_the_compressed_one_is_being_written() {
     let wazuh = Wazuh::new("backfill_plain");
     let root = three_days();
     let half = gzip(hour(10..20, "2025-06-02T10", "+0000").as_bytes());
-    archive(&root, "2025/Jun/ossec-alerts-02.json.gz", &half[..half.len() / 2]);
-    assert_counts(&run(&wazuh, &[], &[&root]), 0, &[("read", 30), ("files", 3)]);
+    archive(
+        &root,
+        "2025/Jun/ossec-alerts-02.json.gz",
+        &half[..half.len() / 2],
+    );
+    assert_counts(
+        &run(&wazuh, &[], &[&root]),
+        0,
+        &[("read", 30), ("files", 3)],
+    );
 }
 
 #[test]
@@ -108,14 +149,29 @@ fn since_and_until_take_the_alerts_of_that_time() {
     assert!((10..25).all(|number| kept.has(number)), "{kept:?}");
     // The same instants in another zone, and the first one is in, the last one out.
     let wazuh = Wazuh::new("backfill_zone");
-    let span = ["--since", "2025-06-01T12:03:07.123+0200", "--until", "2025-06-01T15:37:07.123+05:30"];
+    let span = [
+        "--since",
+        "2025-06-01T12:03:07.123+0200",
+        "--until",
+        "2025-06-01T15:37:07.123+05:30",
+    ];
     let report = run(&wazuh, &span, &[&root]);
     assert_counts(&report, 0, &[("stored", 4)]);
     let kept = Kept::of(stored("backfill_zone"));
     assert!((3..7).all(|number| kept.has(number)), "{kept:?}");
-    let none = wazuh.run(&["backfill", "--since", "2025-06-03", "--until", "2025-06-02", &root.display().to_string()]);
+    let none = wazuh.run(&[
+        "backfill",
+        "--since",
+        "2025-06-03",
+        "--until",
+        "2025-06-02",
+        &root.display().to_string(),
+    ]);
     assert_eq!(none.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&none.stderr).contains("--until has to be later"), "{none:?}");
+    assert!(
+        String::from_utf8_lossy(&none.stderr).contains("--until has to be later"),
+        "{none:?}"
+    );
     let typo = wazuh.run(&["backfill", "--since", "yesterday"]);
     assert_eq!(typo.status.code(), Some(2));
 }
@@ -133,11 +189,18 @@ fn the_hour_that_comes_twice_is_two_hours() {
     ];
     archive(&root, "2025/Oct/ossec-alerts-26.json", day.concat());
     let before = hour(300..310, "2025-10-25T23", "+0200");
-    archive(&root, "2025/Oct/ossec-alerts-25.json.gz", gzip(before.as_bytes()));
+    archive(
+        &root,
+        "2025/Oct/ossec-alerts-25.json.gz",
+        gzip(before.as_bytes()),
+    );
     let hours = |report: &serde_json::Value| -> Vec<(String, u64)> {
         let hours = report["hours"].as_array().unwrap().iter();
         let one = |hour: &serde_json::Value| {
-            (hour["hour"].as_str().unwrap().to_owned(), hour["missing"].as_u64().unwrap())
+            (
+                hour["hour"].as_str().unwrap().to_owned(),
+                hour["missing"].as_u64().unwrap(),
+            )
         };
         hours.map(one).collect()
     };
@@ -153,11 +216,20 @@ fn the_hour_that_comes_twice_is_two_hours() {
     ];
     assert_eq!(hours(&report.1), wanted);
     // The second of the two alone.
-    let span = ["--since", "2025-10-26T01:00:00Z", "--until", "2025-10-26T03:00:00+01:00"];
+    let span = [
+        "--since",
+        "2025-10-26T01:00:00Z",
+        "--until",
+        "2025-10-26T03:00:00+01:00",
+    ];
     assert_counts(&run(&wazuh, &span, &[&root]), 0, &[("stored", 60)]);
     let kept = Kept::of(stored("backfill_dst"));
     assert!((120..180).all(|number| kept.has(number)), "{kept:?}");
-    assert_counts(&run(&wazuh, &[], &[&root]), 0, &[("stored", 190), ("already_there", 60)]);
+    assert_counts(
+        &run(&wazuh, &[], &[&root]),
+        0,
+        &[("stored", 190), ("already_there", 60)],
+    );
     let times = stored("backfill_dst");
     let of = |number: usize| {
         let id = format!("1748872000.{number}");
@@ -174,13 +246,20 @@ fn a_damaged_archive_is_named_its_whole_lines_are_stored_and_the_next_file_too()
     let wazuh = Wazuh::new("backfill_torn");
     let root = scratch::fresh("torn");
     let whole = gzip(text(0..3000).as_bytes());
-    let torn = archive(&root, "2025/Jun/ossec-alerts-01.json.gz", &whole[..whole.len() / 2]);
+    let torn = archive(
+        &root,
+        "2025/Jun/ossec-alerts-01.json.gz",
+        &whole[..whole.len() / 2],
+    );
     let junk = archive(&root, "2025/Jun/ossec-alerts-02.json.gz", "no gzip at all");
     archive(&root, "2025/Jun/ossec-alerts-03.json", text(5000..5010));
     let output = wazuh.run(&["backfill", "--format", "json", &root.display().to_string()]);
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains(&format!("{} is damaged or cut", torn.display())), "{said}");
+    assert!(
+        said.contains(&format!("{} is damaged or cut", torn.display())),
+        "{said}"
+    );
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["end"], "partial");
     let kept = Kept::of(stored("backfill_torn"));
@@ -189,7 +268,12 @@ fn a_damaged_archive_is_named_its_whole_lines_are_stored_and_the_next_file_too()
     let dead = wazuh.json("spool dead list");
     let letters = dead.as_array().unwrap().iter();
     let reasons: Vec<_> = letters.map(|letter| letter["reason"].to_string()).collect();
-    assert!(reasons.iter().all(|reason| reason.contains(&junk.display().to_string())), "{reasons:?}");
+    assert!(
+        reasons
+            .iter()
+            .all(|reason| reason.contains(&junk.display().to_string())),
+        "{reasons:?}"
+    );
 }
 
 #[test]
@@ -197,12 +281,18 @@ fn what_cannot_be_found_is_said_with_its_name() {
     let wazuh = Wazuh::new("backfill_nothing");
     let output = wazuh.run(&["backfill", "/no/such/folder"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("/no/such/folder"), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("/no/such/folder"),
+        "{output:?}"
+    );
     let empty = scratch::fresh("empty");
     let output = wazuh.run(&["backfill", &empty.display().to_string()]);
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("there is no alerts.json") && said.contains(&empty.display().to_string()), "{said}");
+    assert!(
+        said.contains("there is no alerts.json") && said.contains(&empty.display().to_string()),
+        "{said}"
+    );
 }
 
 #[test]
@@ -224,7 +314,11 @@ fn the_rate_is_kept() {
     let root = scratch::fresh("rate");
     let file = archive(&root, "alerts.json", text(0..300));
     let begun = Instant::now();
-    assert_counts(&run(&wazuh, &["--rate", "150"], &[&file]), 0, &[("stored", 300)]);
+    assert_counts(
+        &run(&wazuh, &["--rate", "150"], &[&file]),
+        0,
+        &[("stored", 300)],
+    );
     let took = begun.elapsed();
     let (least, most) = (Duration::from_millis(1500), Duration::from_secs(8));
     assert!((least..most).contains(&took), "{took:?}");
@@ -239,7 +333,11 @@ fn the_live_files_last_line_is_left_to_its_writer() {
     let mut log = Log::new(&wazuh);
     log.alerts(0..5);
     log.write(&line(5)[..200]);
-    assert_counts(&run(&wazuh, &[], &[]), 0, &[("read", 5), ("stored", 5), ("rejected", 0)]);
+    assert_counts(
+        &run(&wazuh, &[], &[]),
+        0,
+        &[("read", 5), ("stored", 5), ("rejected", 0)],
+    );
     log.line(&line(5)[200..]);
     assert_counts(&run(&wazuh, &[], &[]), 0, &[("read", 6), ("stored", 1)]);
 }
@@ -251,10 +349,18 @@ fn what_has_expired_is_not_stored() {
     let root = scratch::fresh("expired");
     // Level 3 is low, level 15 is critical, which is kept for ever.
     let old = "2025-06-02T21:47:23.199+0800";
-    let file = archive(&root, "alerts.json", format!("{}\n{}\n", at(0, old), at(12, old)));
+    let file = archive(
+        &root,
+        "alerts.json",
+        format!("{}\n{}\n", at(0, old), at(12, old)),
+    );
     let report = run(&wazuh, &[], &[&file]);
     assert_counts(&report, 0, &[("read", 2), ("expired", 1), ("stored", 1)]);
     let check = run(&wazuh, &["--check"], &[&file]);
-    assert_counts(&check, 0, &[("expired", 1), ("already_there", 1), ("missing", 0)]);
+    assert_counts(
+        &check,
+        0,
+        &[("expired", 1), ("already_there", 1), ("missing", 0)],
+    );
     fs::remove_dir_all(root).unwrap();
 }
