@@ -20,7 +20,7 @@ mod settings;
 mod writer;
 
 pub use batch::Batch;
-pub use bulk::{Answer, Bulk, IN_FLIGHT, Task, Waiting};
+pub use bulk::{Answer, Bulk, IN_FLIGHT, Task};
 pub use connect::validate;
 pub use inspect::{Report, inspect};
 pub use reader::Reader;

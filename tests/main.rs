@@ -7,6 +7,8 @@
     reason = "a test that cannot go on fails here and says why"
 )]
 
+mod analysisd;
+mod background;
 mod call;
 mod certificates;
 mod http;
@@ -21,14 +23,17 @@ mod wazuh;
 
 // ---------------------------------------------------------------------------
 
+mod agreement;
 mod architecture;
 mod arguments;
+mod backfill;
 mod breaker;
 mod commands;
 mod depth;
 mod documents;
 mod enrichment;
 mod filters;
+mod follow;
 mod forwarder;
 mod golden;
 mod hostile;
