@@ -14,6 +14,7 @@ mod delivery;
 mod filter;
 mod home;
 mod ossec_conf;
+mod relay;
 mod serve;
 mod setting;
 mod spool;

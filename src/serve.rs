@@ -14,18 +14,24 @@ mod body;
 mod connection;
 mod error;
 mod etag;
+mod forwarder;
 mod health;
+mod hooks;
+mod ingest;
 mod lifecycle;
 mod limits;
 mod listen;
 mod metrics;
 mod notify;
+mod posted;
+mod relay_socket;
 mod repeating;
 mod routes;
 mod settings;
 mod signals;
 mod tls;
 mod tokens;
+mod webhook;
 
 pub use settings::Settings;
 pub use tokens::{Entry as Token, Scope, TokenFile};
@@ -33,7 +39,7 @@ pub use tokens::{Entry as Token, Scope, TokenFile};
 use crate::alert::enrich::Enricher;
 use crate::filter::Filter;
 use crate::home::Home;
-use crate::{delivery, spool, store};
+use crate::{delivery, relay, spool, store};
 
 /// What the service is made of, as the settings say it.
 pub struct Parts {
@@ -53,6 +59,8 @@ pub struct Parts {
     pub filter: Filter,
     /// Where things lie.
     pub home: Home,
+    /// Stands for these settings: hooks with others are told to go their own way.
+    pub relay_key: relay::Key,
     /// Work that is done inside the service, again and again.
     pub periodic: Option<Periodic>,
 }

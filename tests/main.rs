@@ -7,6 +7,8 @@
     reason = "a test that cannot go on fails here and says why"
 )]
 
+mod analysisd;
+mod background;
 mod call;
 mod certificates;
 mod http;
@@ -16,29 +18,37 @@ mod mongod;
 mod proxy;
 mod scratch;
 mod service;
+mod serving;
 mod wazuh;
 
 // ---------------------------------------------------------------------------
 
+mod agreement;
 mod architecture;
 mod arguments;
+mod backfill;
 mod breaker;
 mod commands;
 mod depth;
 mod documents;
 mod enrichment;
 mod filters;
+mod follow;
+mod forwarder;
 mod golden;
 mod hostile;
 mod indexes;
 mod killed;
 mod outages;
 mod owner;
+mod relay;
 mod serve;
 mod serve_access;
 mod serve_limits;
 mod serve_tls;
+mod served;
 mod settings;
 mod spooled;
 mod stores;
 mod surroundings;
+mod webhook;

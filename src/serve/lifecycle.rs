@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 
 use super::app::App;
+use super::hooks::Hooks;
 use super::listen::Door;
 use super::notify::Supervisor;
 use super::repeating::Repeating;
@@ -27,6 +28,8 @@ const OTHER_DESCRIPTORS: u64 = 128;
 const SAFE_DESCRIPTORS: u64 = 1024;
 /// How long the end waits for what still blocks.
 const LAST_BREATH: Duration = Duration::from_secs(1);
+/// What the disk gets in any case to finish what it has.
+const LEAST: Duration = Duration::from_secs(1);
 /// Threads for what blocks; each is started when it is needed.
 const THREADS: usize = 4;
 
@@ -50,6 +53,8 @@ async fn serve(app: &Arc<App>, signals: Signals, periodic: Option<Periodic>) -> 
     let mut asked = signals.into_stream()?;
     let supervisor = Supervisor::of_environment();
     let (listeners, tls) = open(app).await?;
+    let hooks = Hooks::listen(app)?;
+    tokio::spawn(app.ingest.clone().commit());
     let was = health::look(app).await.report(None);
     let most = connections(&app.settings);
     let door = Door::new(Arc::clone(app), routes(app), tls, most);
@@ -70,7 +75,7 @@ async fn serve(app: &Arc<App>, signals: Signals, periodic: Option<Periodic>) -> 
     supervisor.tell("STOPPING=1");
     app.stop();
     tokio::select! {
-        () = stop(app, &door, repeating) => {}
+        () = stop(app, &door, hooks, repeating) => {}
         () = supervisor.keep_alive() => {}
     }
     Ok(())
@@ -106,10 +111,13 @@ pub(super) fn prepare(
     Ok((addresses, tls))
 }
 
-async fn stop(app: &App, door: &Door, repeating: Option<Repeating>) {
+async fn stop(app: &App, door: &Door, hooks: Option<Hooks>, repeating: Option<Repeating>) {
     let limit = app.settings.shutdown_timeout.0;
     let end = tokio::time::Instant::now() + limit;
-    if tokio::time::timeout_at(end, door.close()).await.is_err() {
+    if tokio::time::timeout_at(end, close(door, hooks))
+        .await
+        .is_err()
+    {
         let left = door.count();
         log::warn!("{left} connections were not finished within {limit:?} and are cut");
     }
@@ -121,6 +129,10 @@ async fn stop(app: &App, door: &Door, repeating: Option<Repeating>) {
     {
         log::warn!("the periodic work did not stop within {limit:?} and is left");
     }
+    let ingest = app.ingest.clone();
+    let left = end.duration_since(tokio::time::Instant::now()).max(LEAST);
+    // It keeps the limit itself; what it leaves is on disk.
+    drop(tokio::task::spawn_blocking(move || ingest.stop(left)).await);
     log::info!("Web server stopped");
     app.reader.close().await;
     log::info!("MongoDB connection closed");
@@ -147,6 +159,13 @@ fn connections(settings: &Settings) -> usize {
         log::warn!("serve.max_connections is {wanted}, but only {limit} files may be open: {most}");
     }
     usize::try_from(most).unwrap_or(1)
+}
+
+async fn close(door: &Door, hooks: Option<Hooks>) {
+    if let Some(hooks) = hooks {
+        hooks.close().await;
+    }
+    door.close().await;
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Fault> {
