@@ -16,6 +16,7 @@ mod home;
 mod ossec_conf;
 mod setting;
 mod spool;
+#[expect(dead_code, unused_imports, reason = "wip")]
 mod store;
 
 use std::ffi::OsString;

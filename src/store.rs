@@ -14,6 +14,7 @@ mod connect;
 mod credentials;
 mod indexes;
 mod inspect;
+pub mod reader;
 mod refusal;
 mod settings;
 
