@@ -78,6 +78,11 @@ pub enum Command {
         after_help = "Examples:\n  custom-mongo backfill --since 7d --check\n  custom-mongo backfill --since 2025-06-01 --until 2025-06-08 /var/ossec"
     )]
     Backfill(BackfillArgs),
+    /// Serve: take alerts by HTTP, answer questions about what is stored
+    #[command(
+        after_help = "Examples:\n  custom-mongo serve\n  custom-mongo serve --listen 127.0.0.1:8080"
+    )]
+    Serve(ServeArgs),
     /// What waits on disk: look at it, deliver it
     #[command(after_help = "Examples:\n  custom-mongo spool status\n  custom-mongo spool drain")]
     Spool {
@@ -137,6 +142,14 @@ pub struct BackfillArgs {
     /// Begin anew where a stopped run would be resumed
     #[arg(long)]
     pub restart: bool,
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Where to listen, instead of what the settings say
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<String>,
 }
 
 /// What to do with the spool.

@@ -6,6 +6,7 @@ mod feeding;
 pub mod follow;
 pub mod hook;
 mod output;
+pub mod serve;
 pub mod spool;
 mod stop;
 pub mod test;

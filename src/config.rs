@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use crate::alert::enrich::{self, Enricher};
 use crate::filter::{self, Filter};
 use crate::home::{Home, settings_folders};
-use crate::{alerts_log, delivery, spool, store};
+use crate::{alerts_log, delivery, serve, spool, store};
 
 mod environment;
 mod suggestion;
@@ -35,6 +35,8 @@ pub struct Settings {
     pub enrich: enrich::Settings,
     /// Which secrets are taken out of alerts.
     pub redact: enrich::RedactSettings,
+    /// The resident service.
+    pub serve: serve::Settings,
 }
 
 /// Settings and where they came from.
@@ -168,8 +170,8 @@ fn read_file(path: &Path) -> Result<Table, Fault> {
 }
 
 /// The top level: the site, and a section for each room.
-const SECTIONS: [&str; 8] = [
-    "site", "store", "spool", "delivery", "filter", "follow", "enrich", "redact",
+const SECTIONS: [&str; 9] = [
+    "site", "store", "spool", "delivery", "filter", "follow", "enrich", "redact", "serve",
 ];
 
 /// Reads each room's section.
@@ -183,6 +185,7 @@ fn compose(mut table: Table) -> Result<Settings, Fault> {
         follow: section(&mut table, "follow")?,
         enrich: section(&mut table, "enrich")?,
         redact: section(&mut table, "redact")?,
+        serve: section(&mut table, "serve")?,
     };
     match table.keys().next() {
         None => Ok(settings),

@@ -14,6 +14,7 @@ mod delivery;
 mod filter;
 mod home;
 mod ossec_conf;
+mod serve;
 mod setting;
 mod spool;
 #[expect(dead_code, unused_imports, reason = "wip")]
@@ -59,8 +60,11 @@ fn run(cli: &Cli) -> u8 {
 }
 
 fn start_log(cli: &Cli) {
+    let serves = matches!(cli.command, Some(Command::Serve(_)));
     let level = match (cli.quiet, cli.verbose) {
         (true, _) => "error",
+        // A service's log is read afterwards.
+        (false, 0) if serves => "info",
         (false, 0) => "warn",
         (false, 1) => "info",
         (false, _) => "debug",
@@ -93,6 +97,10 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
                 check::Depth::All
             };
             Ok(check::run(config, depth, format))
+        }
+        Some(Command::Serve(args)) => {
+            let settings = config::load(config, &home)?.settings;
+            commands::serve::run(args.listen.as_deref(), &settings, &home)
         }
         Some(Command::Spool { command }) => {
             let settings = config::load(config, &home)?.settings;

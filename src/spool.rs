@@ -103,6 +103,7 @@ use crate::setting::{Percent, Size};
 pub use self::dead::{DeadLetter, DeadSummary};
 pub use self::error::{Error, Result};
 pub use self::record::{Entry, EntryRef};
+pub use self::status::Status;
 
 const FOLDER: &str = "spool";
 const LARGEST_SEGMENT: u64 = 4 << 20;

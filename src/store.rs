@@ -22,6 +22,7 @@ pub use batch::Batch;
 pub use bulk::{Answer, Bulk, IN_FLIGHT, Task, Waiting};
 pub use connect::validate;
 pub use inspect::{Report, inspect};
+pub use reader::Reader;
 pub use settings::Settings;
 
 use mongodb::bson::{self, RawDocument};

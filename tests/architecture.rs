@@ -6,11 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the top down; rooms on one line do not name each other.
-const LINES: [&[&str]; 8] = [
+const LINES: [&[&str]; 9] = [
     &["main"],
     &["cli"],
     &["commands"],
     &["config"],
+    &["serve"],
     &["delivery"],
     &["alerts_log", "filter", "spool", "store"],
     &["alert", "ossec_conf"],
@@ -18,10 +19,15 @@ const LINES: [&[&str]; 8] = [
 ];
 
 /// Crates that one room alone may name.
-const DOORS: [(&str, &[&str]); 11] = [
+const DOORS: [(&str, &[&str]); 16] = [
     ("mongodb", &["store"]),
     ("bson", &["store"]),
-    ("tokio", &["store"]),
+    ("tokio", &["serve", "store"]),
+    ("axum", &["serve"]),
+    ("hyper", &["serve"]),
+    ("hyper_util", &["serve"]),
+    ("tower_http", &["serve"]),
+    ("tokio_rustls", &["serve"]),
     ("clap", &["cli", "main"]),
     ("env_logger", &["main"]),
     ("toml", &["config"]),

@@ -14,9 +14,12 @@ const PREFIX: &str = "CUSTOM_MONGO_";
 /// Variables with our prefix that are not settings of a room.
 const OTHERS: [&str; 2] = ["CUSTOM_MONGO_CONFIG", "CUSTOM_MONGO_STATE_DIR"];
 /// The Python service's names. Others of its names (`WAZUH_API_URL`, …) are not for these rooms.
-const PLAIN: [(&str, &str, &str); 2] = [
+const PLAIN: [(&str, &str, &str); 5] = [
     ("MONGO_URI", "store", "uri"),
     ("MONGO_DB", "store", "database"),
+    ("WEBHOOK_HOST", "serve", "host"),
+    ("WEBHOOK_PORT", "serve", "port"),
+    ("WEBHOOK_AUTH_TOKEN", "serve", "auth_token"),
 ];
 
 /// Lays the variables over the settings.

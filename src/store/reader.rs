@@ -32,6 +32,10 @@ use tokio::sync::OnceCell;
 
 use super::{Error, Indexes, Settings, alerts, connect, indexes, refusal};
 
+/// How long the search for a server may take.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long a question may take that only proves that somebody answers.
+const PING_TIME: Duration = Duration::from_secs(1);
 /// How long the server may work on one page.
 const PAGE_TIME: Duration = Duration::from_secs(10);
 /// How long the server may work on a list without a limit, all its batches together.
@@ -137,40 +141,47 @@ pub struct Count {
 /// What is remembered for a moment: sites and indexes of each collection.
 type Remembered<T> = Mutex<HashMap<String, (Instant, Arc<T>)>>;
 
-/// A client for questions; connects with the first one.
+/// A client for questions; connects with the first one. Only within a runtime that drives network
+/// and time.
+#[derive(Clone)]
 pub struct Reader {
-    settings: Settings,
-    within: Duration,
-    database: OnceCell<Database>,
-    sites: Remembered<Vec<Bson>>,
-    indexes: Remembered<HashSet<String>>,
+    settings: Arc<Settings>,
+    database: Arc<OnceCell<Database>>,
+    sites: Arc<Remembered<Vec<Bson>>>,
+    indexes: Arc<Remembered<HashSet<String>>>,
 }
 
 impl Reader {
-    /// Prepares a client; nothing is connected. `within` is how long the search for a server may take.
-    pub fn new(settings: &Settings, within: Duration) -> Self {
+    /// Connects to nothing yet: MongoDB and even its name may be away.
+    pub fn new(settings: &Settings) -> Self {
         Self {
-            settings: settings.clone(),
-            within,
-            database: OnceCell::new(),
-            sites: Mutex::default(),
-            indexes: Mutex::default(),
+            settings: Arc::new(settings.clone()),
+            database: Arc::default(),
+            sites: Arc::default(),
+            indexes: Arc::default(),
         }
     }
 
-    /// Whether MongoDB answers, and how fast.
+    /// Asks for a sign of life.
     ///
     /// # Errors
     ///
     /// `Unavailable`, `Settings`.
-    pub async fn ping(&self) -> Result<Duration, Fault> {
-        let started = Instant::now();
-        let database = self.database().await?;
-        let ping = async { Ok(database.run_command(doc! { "ping": 1 }).await?) };
-        tokio::time::timeout(self.within, ping)
-            .await
-            .unwrap_or_else(|_| Err(no_answer(self.within)))?;
-        Ok(started.elapsed())
+    pub async fn ping(&self) -> Result<(), Fault> {
+        let ping = async {
+            let database = self.database().await?;
+            let ping = database.run_command(doc! { "ping": 1 }).await;
+            ping.map(drop).map_err(Fault::from)
+        };
+        let ping = tokio::time::timeout(PING_TIME, ping).await;
+        ping.unwrap_or_else(|_| Err(no_answer(PING_TIME)))
+    }
+
+    /// Closes the connections.
+    pub async fn close(&self) {
+        if let Some(database) = self.database.get() {
+            database.client().clone().shutdown().immediate(true).await;
+        }
     }
 
     /// Creates the alerts' indexes that are missing.
@@ -222,7 +233,7 @@ impl Reader {
 
     async fn database(&self) -> Result<&Database, Fault> {
         let open = || async {
-            let mut options = connect::options(&self.settings, self.within).await?;
+            let mut options = connect::options(&self.settings, CONNECT).await?;
             options.max_pool_size = Some(POOL);
             options.max_idle_time = Some(Duration::from_secs(120));
             let client = mongodb::Client::with_options(options)

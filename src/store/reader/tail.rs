@@ -41,8 +41,8 @@ pub enum Event {
 }
 
 /// New alerts, one after the other.
-pub struct Tail<'a> {
-    reader: &'a Reader,
+pub struct Tail {
+    reader: Reader,
     filter: AlertFilter,
     position: Option<Place>,
     way: Option<Way>,
@@ -93,13 +93,13 @@ impl Place {
 
 impl Reader {
     /// New alerts from now on, or from the position that an event before has carried.
-    pub fn tail(&self, filter: &AlertFilter, from: Option<&str>) -> Result<Tail<'_>, InvalidPosition> {
+    pub fn tail(&self, filter: &AlertFilter, from: Option<&str>) -> Result<Tail, InvalidPosition> {
         let position = match from {
             Some(text) => Some(Place::parse(text).ok_or(InvalidPosition)?),
             None => None,
         };
         Ok(Tail {
-            reader: self,
+            reader: self.clone(),
             filter: filter.clone(),
             position,
             way: None,
@@ -111,18 +111,18 @@ impl Reader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidPosition;
 
-impl Tail<'_> {
+impl Tail {
     /// Connects, so that nothing is missed from now on; gives the position.
     ///
     /// # Errors
     ///
     /// `Unavailable`, `Settings`; `HistoryLost` if the position is too old.
     pub async fn open(&mut self) -> Result<String, Fault> {
-        let database = self.reader.database().await?;
         if self.way.is_none() {
-            self.way = Some(match is_replicated(database).await? {
-                true => self.changes(database).await?,
-                false => self.rounds(database).await?,
+            let database = self.reader.database().await?.clone();
+            self.way = Some(match is_replicated(&database).await? {
+                true => self.changes(&database).await?,
+                false => self.rounds(&database).await?,
             });
         }
         Ok(self.place())

@@ -1,0 +1,77 @@
+//! The resident service: alerts in by HTTP, everything that is stored out by HTTP. One thread runs
+//! all connections; what blocks has threads of its own. No other room names axum, hyper or rustls.
+//!
+//! An alert is acknowledged when it is stored or durably spooled, never before; a request that was
+//! taken is finished before the service ends.
+
+use std::time::Duration;
+
+mod access;
+mod app;
+mod auth;
+mod body;
+mod connection;
+mod error;
+mod health;
+mod lifecycle;
+mod listen;
+mod metrics;
+mod routes;
+mod settings;
+
+pub use settings::Settings;
+
+use crate::alert::enrich::Enricher;
+use crate::filter::Filter;
+use crate::home::Home;
+use crate::{delivery, spool, store};
+
+/// What the service is made of, as the settings say it.
+pub struct Parts {
+    /// Section `serve`.
+    pub serve: Settings,
+    /// The site whose alerts arrive here.
+    pub site: String,
+    /// Which MongoDB.
+    pub store: store::Settings,
+    /// How much the spool may hold.
+    pub spool: spool::Settings,
+    /// How long a write may take.
+    pub delivery: delivery::Settings,
+    /// What turns alerts into documents.
+    pub enricher: Enricher,
+    /// Which alerts are stored.
+    pub filter: Filter,
+    /// Where things lie.
+    pub home: Home,
+    /// Work that is done inside the service, again and again.
+    pub periodic: Option<Periodic>,
+}
+
+/// Work on a thread of its own: at once, and then in this distance from start to start.
+pub struct Periodic {
+    /// From one start to the next.
+    pub every: Duration,
+    /// The work; it says for itself what went wrong.
+    pub work: Box<dyn FnMut() + Send>,
+}
+
+/// Why the service could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The settings are wrong, or not safe.
+    #[error("{0}")]
+    Settings(String),
+    /// Something outside refuses: a port that is taken, a file that cannot be read.
+    #[error("{0}")]
+    Start(String),
+}
+
+/// Serves until a signal asks to stop; then finishes what was taken.
+///
+/// # Errors
+///
+/// What keeps it from starting; MongoDB being away does not.
+pub fn run(parts: Parts) -> Result<(), Fault> {
+    lifecycle::run(parts)
+}

@@ -1,0 +1,71 @@
+//! What every request may use.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::State;
+use tokio::sync::watch;
+
+use super::health::Health;
+use super::metrics::Metrics;
+use super::{Fault, Parts, Settings};
+use crate::spool::Spool;
+use crate::store::Reader;
+
+/// The state of the routes: `State(app): Shared`.
+pub(super) type Shared = State<Arc<App>>;
+
+/// What every request may use.
+pub(super) struct App {
+    /// Section `serve`.
+    pub(super) settings: Settings,
+    /// The site of this installation.
+    pub(super) site: String,
+    /// Where the API's answers come from.
+    pub(super) reader: Reader,
+    /// What waits on disk for this destination.
+    pub(super) spool: Arc<Spool>,
+    /// What /readyz found out lately.
+    pub(super) health: Health,
+    /// What has happened since the start.
+    pub(super) metrics: Metrics,
+    /// When the service began.
+    pub(super) started: Instant,
+    stop: watch::Sender<bool>,
+}
+
+impl App {
+    /// Connects to nothing.
+    pub(super) fn new(parts: Parts) -> Result<Self, Fault> {
+        let destination = parts.store.destination();
+        let destination = destination.map_err(|error| Fault::Settings(error.to_string()))?;
+        let spool = Spool::new(parts.home.state(), &destination, &parts.spool);
+        Ok(Self {
+            settings: parts.serve,
+            site: parts.site,
+            reader: Reader::new(&parts.store),
+            spool: Arc::new(spool),
+            health: Health::default(),
+            metrics: Metrics::default(),
+            started: Instant::now(),
+            stop: watch::Sender::new(false),
+        })
+    }
+
+    /// Whether the service has been asked to stop.
+    pub(super) fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Becomes ready when the service is asked to stop; for streams without an end.
+    pub(super) fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut stop = self.stop.subscribe();
+        // The sender cannot be gone before this: it lives in the state of the routes.
+        async move { drop(stop.wait_for(|asked| *asked).await) }
+    }
+
+    /// From now on new requests are refused.
+    pub(super) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+}

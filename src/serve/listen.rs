@@ -1,0 +1,154 @@
+//! Who gets a connection, and who loses it: a cap on all of them, the longest idle goes first, and
+//! whoever takes too long for a head, for an answer or for the next request is cut.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::app::App;
+use super::connection::{self, Activity, Peer, Phase};
+use super::settings::Settings;
+
+/// How often connections are looked through.
+const SWEEP: Duration = Duration::from_secs(1);
+/// When the process has no descriptor left, a connection is tried again this much later.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// What every connection is given.
+pub(super) struct Door {
+    app: Arc<App>,
+    routes: Router,
+    open: Mutex<Open>,
+}
+
+/// The connections there are, by a number of their own.
+#[derive(Default)]
+struct Open {
+    next: u64,
+    all: BTreeMap<u64, Arc<Activity>>,
+}
+
+impl Door {
+    pub(super) fn new(app: Arc<App>, routes: Router) -> Arc<Self> {
+        Arc::new(Self {
+            app,
+            routes,
+            open: Mutex::default(),
+        })
+    }
+
+    /// Takes connections as long as it is polled.
+    pub(super) async fn accept(self: &Arc<Self>, listener: &TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, address)) => self.take(stream, address),
+                Err(error) => {
+                    log::warn!("cannot take a connection: {error}");
+                    tokio::time::sleep(BREATH).await;
+                }
+            }
+        }
+    }
+
+    /// Cuts those that take too long, as long as it is polled.
+    pub(super) async fn sweep(&self) {
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            for activity in self.open().all.values() {
+                if takes_too_long(activity, &self.app.settings) {
+                    activity.cut();
+                }
+            }
+        }
+    }
+
+    /// Ends what is idle, and waits until the requests that are under way have their answers.
+    pub(super) async fn close(&self) {
+        loop {
+            let open: Vec<_> = self.open().all.values().cloned().collect();
+            let (busy, idle): (Vec<_>, Vec<_>) = open.into_iter().partition(is_wanted);
+            for activity in idle {
+                activity.cut();
+            }
+            if busy.is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// How many connections there are.
+    pub(super) fn count(&self) -> usize {
+        self.open().all.len()
+    }
+
+    fn take(self: &Arc<Self>, stream: TcpStream, address: SocketAddr) {
+        let Some((number, activity)) = self.admit() else {
+            refuse(&stream);
+            return;
+        };
+        stream.set_nodelay(true).ok();
+        let door = Arc::clone(self);
+        tokio::spawn(async move {
+            let peer = Peer { address };
+            let stopping = door.app.stopping();
+            connection::serve(stream, peer, door.routes.clone(), activity, stopping).await;
+            door.open().all.remove(&number);
+        });
+    }
+
+    /// A place for one more connection: where there is none, the longest idle one makes room.
+    fn admit(&self) -> Option<(u64, Arc<Activity>)> {
+        let most = usize::try_from(self.app.settings.max_connections.0).unwrap_or(1);
+        let mut open = self.open();
+        if open.all.len() >= most.max(1) {
+            let idle = open.all.iter().filter(|(_, one)| !is_busy(one));
+            let longest = idle.max_by_key(|(_, one)| one.lasted());
+            let number = longest.map(|(number, _)| *number)?;
+            open.all.remove(&number)?.cut();
+        }
+        let activity = Arc::new(Activity::new());
+        let number = open.next;
+        open.next += 1;
+        open.all.insert(number, Arc::clone(&activity));
+        Some((number, activity))
+    }
+
+    fn open(&self) -> std::sync::MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_busy(activity: &Activity) -> bool {
+    activity.phase() == Phase::Busy || activity.stuck().is_some()
+}
+
+/// Whether a stop waits for it: a head that has begun is answered too.
+fn is_wanted(activity: &Arc<Activity>) -> bool {
+    is_busy(activity) || activity.phase() == Phase::Head
+}
+
+fn takes_too_long(activity: &Activity, settings: &Settings) -> bool {
+    let limit = match activity.phase() {
+        Phase::Fresh | Phase::Head => Some(settings.header_timeout.0),
+        Phase::Idle => Some(settings.idle_timeout.0),
+        Phase::Busy => None,
+    };
+    let stuck = activity.stuck();
+    limit.is_some_and(|limit| activity.lasted() > limit)
+        || stuck.is_some_and(|stuck| stuck > settings.body_timeout.0)
+}
+
+/// Everybody is busy: says so as far as that takes no waiting.
+fn refuse(stream: &TcpStream) {
+    const BODY: &str = r#"{"status":"error","message":"Too many connections"}"#;
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{BODY}",
+        BODY.len()
+    );
+    stream.try_write(answer.as_bytes()).ok();
+}

@@ -1,0 +1,41 @@
+//! Every route on one page, with what a caller needs for it.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+
+use super::app::App;
+use super::auth::{Scope, guard};
+use super::error::Error;
+use super::{access, health, metrics};
+
+/// All routes, with what stands around each of them.
+pub(super) fn routes(app: &Arc<App>) -> Router {
+    let behind = |scope| from_fn_with_state((Arc::clone(app), scope), guard);
+
+    let open = Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready));
+    let read = Router::new()
+        .route("/metrics", get(metrics::page))
+        .route_layer(behind(Scope::Read));
+
+    open.merge(read)
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(Arc::clone(app), access::around))
+        .with_state(Arc::clone(app))
+}
+
+async fn unknown() -> Error {
+    Error::not_found("There is no such path; /openapi.json names all of them")
+}
+
+async fn wrong_method(request: Request) -> Error {
+    let why = format!("{} is not for this path", request.method());
+    Error::new(StatusCode::METHOD_NOT_ALLOWED, why)
+}
