@@ -17,7 +17,6 @@ mod ossec_conf;
 mod serve;
 mod setting;
 mod spool;
-#[expect(dead_code, unused_imports, reason = "wip")]
 mod store;
 
 use std::ffi::OsString;

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 mod access;
+mod api;
 mod app;
 mod auth;
 mod body;

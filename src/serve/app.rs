@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::State;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
+use super::api;
 use super::health::Health;
 use super::metrics::Metrics;
 use super::{Fault, Parts, Settings};
@@ -29,6 +30,8 @@ pub(super) struct App {
     pub(super) health: Health,
     /// What has happened since the start.
     pub(super) metrics: Metrics,
+    /// Room for streams of alerts.
+    pub(super) streams: Arc<Semaphore>,
     /// When the service began.
     pub(super) started: Instant,
     stop: watch::Sender<bool>,
@@ -41,8 +44,9 @@ impl App {
         let destination = destination.map_err(|error| Fault::Settings(error.to_string()))?;
         let spool = Spool::new(parts.home.state(), &destination, &parts.spool);
         Ok(Self {
-            settings: parts.serve,
             site: parts.site,
+            streams: api::stream::places(parts.serve.max_streams.0),
+            settings: parts.serve,
             reader: Reader::new(&parts.store),
             spool: Arc::new(spool),
             health: Health::default(),

@@ -11,7 +11,7 @@ use axum::routing::get;
 use super::app::App;
 use super::auth::{Scope, guard};
 use super::error::Error;
-use super::{access, health, metrics};
+use super::{access, api, health, metrics};
 
 /// All routes, with what stands around each of them.
 pub(super) fn routes(app: &Arc<App>) -> Router {
@@ -19,9 +19,20 @@ pub(super) fn routes(app: &Arc<App>) -> Router {
 
     let open = Router::new()
         .route("/healthz", get(health::alive))
+        .route("/openapi.json", get(api::openapi::page))
         .route("/readyz", get(health::ready));
     let read = Router::new()
         .route("/metrics", get(metrics::page))
+        .route("/api/agents", get(api::agents::list))
+        .route("/api/agents/{id}", get(api::agents::one))
+        .route("/api/agents/{id}/alerts", get(api::alerts::of_agent))
+        .route("/api/agents/{id}/{kind}", get(api::agents::kind))
+        .route("/api/alerts", get(api::alerts::list))
+        .route("/api/alerts/stats", get(api::stats::page))
+        .route("/api/alerts/stream", get(api::stream::page))
+        .route("/api/alerts/{id}", get(api::alerts::one))
+        .route("/api/collect/runs", get(api::agents::runs))
+        .route("/api/software", get(api::agents::software))
         .route_layer(behind(Scope::Read));
 
     open.merge(read)

@@ -21,7 +21,7 @@ pub use inventory::{Freshness, InventoryList, Order, Rows};
 pub use json::Shape;
 pub use listing::Listing;
 pub use position::Position;
-pub use stats::{Bucket, By, Stats};
+pub use stats::{Bucket, By};
 pub use tail::{Event, Tail};
 
 use mongodb::bson::oid::ObjectId;

@@ -244,7 +244,7 @@ impl Listing {
     }
 
     /// The value so many keys from the front: read from the index alone.
-    async fn end_of_step(&self, size: u64) -> Result<Option<Bson>, Fault> {
+    async fn end_of_step(&mut self, size: u64) -> Result<Option<Bson>, Fault> {
         let Some(key) = &self.key else {
             return Ok(None);
         };

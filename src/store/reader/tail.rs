@@ -249,7 +249,7 @@ impl Tail {
         if rounds.ready.is_empty() && !rounds.pending.is_empty() {
             let count = rounds.pending.len().min(FETCHED);
             let part: Vec<_> = rounds.pending.drain(..count).collect();
-            let events = self.fetch(self.reader.database().await?, &part).await?;
+            let events = self.fetch(&part).await?;
             rounds.ready.extend(events);
         }
         let event = rounds.ready.pop_front();
@@ -259,7 +259,7 @@ impl Tail {
         Ok(event.unwrap_or_else(|| Event::Nothing(self.place())))
     }
 
-    async fn round(&self, rounds: &mut Rounds) -> Result<(), Fault> {
+    async fn round(&mut self, rounds: &mut Rounds) -> Result<(), Fault> {
         let Some(Place::Record(from)) = self.position else {
             return Err(Fault::HistoryLost);
         };
@@ -271,8 +271,8 @@ impl Tail {
     }
 
     /// Those of the records that the filter lets through, and the position behind all of them.
-    async fn fetch(&self, database: &Database, part: &[(i64, Bson)]) -> Result<Vec<Event>, Fault> {
-        let collection: Collection<RawDocumentBuf> = database.collection(alerts::NAME);
+    async fn fetch(&mut self, part: &[(i64, Bson)]) -> Result<Vec<Event>, Fault> {
+        let collection = self.reader.collection(alerts::NAME).await?;
         let ids: Vec<Bson> = part.iter().map(|(_, id)| id.clone()).collect();
         let mut conditions = vec![doc! { "_id": { "$in": ids } }, site::condition(self.filter.site.as_deref())];
         conditions.extend(self.filter.whole(""));
