@@ -15,12 +15,15 @@ mod connection;
 mod error;
 mod health;
 mod lifecycle;
+mod limits;
 mod listen;
 mod metrics;
 mod routes;
 mod settings;
+mod tokens;
 
 pub use settings::Settings;
+pub use tokens::{Entry as Token, Scope, TokenFile};
 
 use crate::alert::enrich::Enricher;
 use crate::filter::Filter;

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::app::App;
-use super::auth::Caller;
+use super::auth::TokenName;
 use super::connection::Peer;
 use super::error::{Cause, Error};
 use super::settings::AccessLog;
@@ -113,8 +113,7 @@ impl Line {
 
     fn text(&self, response: &Response, began: Instant) -> String {
         let peer = self.peer.as_ref().map(|peer| peer.address.to_string());
-        let caller = response.extensions().get::<Caller>();
-        let token = caller.and_then(|caller| caller.name.as_deref());
+        let token = response.extensions().get::<TokenName>();
         format!(
             "{} {} {} {} {:.1}ms token={} id={}",
             peer.as_deref().unwrap_or("-"),
@@ -122,7 +121,7 @@ impl Line {
             self.path,
             response.status().as_u16(),
             began.elapsed().as_secs_f64() * 1000.0,
-            token.unwrap_or("-"),
+            token.map_or("-", |TokenName(name)| name),
             self.id.to_str().unwrap_or("-"),
         )
     }

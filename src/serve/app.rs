@@ -7,8 +7,10 @@ use axum::extract::State;
 use tokio::sync::{Semaphore, watch};
 
 use super::api;
+use super::auth::Rates;
 use super::health::Health;
 use super::metrics::Metrics;
+use super::tokens::{TokenFile, Tokens};
 use super::{Fault, Parts, Settings};
 use crate::spool::Spool;
 use crate::store::Reader;
@@ -26,6 +28,10 @@ pub(super) struct App {
     pub(super) reader: Reader,
     /// What waits on disk for this destination.
     pub(super) spool: Arc<Spool>,
+    /// Who may come in.
+    pub(super) tokens: Tokens,
+    /// How often.
+    pub(super) rates: Rates,
     /// What /readyz found out lately.
     pub(super) health: Health,
     /// What has happened since the start.
@@ -43,7 +49,11 @@ impl App {
         let destination = parts.store.destination();
         let destination = destination.map_err(|error| Fault::Settings(error.to_string()))?;
         let spool = Spool::new(parts.home.state(), &destination, &parts.spool);
+        let tokens = TokenFile::of(parts.home.state());
+        let tokens = Tokens::new(&parts.serve, tokens).map_err(Fault::Settings)?;
         Ok(Self {
+            tokens,
+            rates: Rates::new(&parts.serve),
             site: parts.site,
             streams: api::stream::places(parts.serve.max_streams.0),
             settings: parts.serve,

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::store;
@@ -17,7 +17,7 @@ use crate::store;
 pub(super) struct Error {
     status: StatusCode,
     message: Cow<'static, str>,
-    retry_after: Option<Duration>,
+    header: Option<(HeaderName, HeaderValue)>,
     cause: Option<String>,
 }
 
@@ -31,7 +31,7 @@ impl Error {
         Self {
             status,
             message: message.into(),
-            retry_after: None,
+            header: None,
             cause: None,
         }
     }
@@ -56,9 +56,18 @@ impl Error {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal error").cause(cause)
     }
 
-    /// When to come again.
-    pub(super) fn retry_after(mut self, wait: Duration) -> Self {
-        self.retry_after = Some(wait);
+    /// When to come again, in whole seconds.
+    pub(super) fn retry_after(self, wait: Duration) -> Self {
+        let seconds = wait.as_secs_f64().ceil().max(1.0);
+        self.header(
+            header::RETRY_AFTER,
+            HeaderValue::from(Duration::from_secs_f64(seconds).as_secs()),
+        )
+    }
+
+    /// With this header.
+    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some((name, value));
         self
     }
 
@@ -86,9 +95,8 @@ impl IntoResponse for Error {
         let json = HeaderValue::from_static("application/json");
         let mut response = (self.status, body.to_string()).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, json);
-        if let Some(wait) = self.retry_after {
-            let seconds = HeaderValue::from(wait.as_secs().max(1));
-            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        if let Some((name, value)) = self.header {
+            response.headers_mut().insert(name, value);
         }
         if let Some(cause) = self.cause {
             response.extensions_mut().insert(Cause(cause));

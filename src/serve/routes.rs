@@ -9,20 +9,22 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 
 use super::app::App;
-use super::auth::{Scope, guard};
+use super::auth::{Need, Scope, guard};
 use super::error::Error;
 use super::{access, api, health, metrics};
 
 /// All routes, with what stands around each of them.
 pub(super) fn routes(app: &Arc<App>) -> Router {
-    let behind = |scope| from_fn_with_state((Arc::clone(app), scope), guard);
+    let behind = |need| from_fn_with_state((Arc::clone(app), need), guard);
 
     let open = Router::new()
         .route("/healthz", get(health::alive))
         .route("/openapi.json", get(api::openapi::page))
         .route("/readyz", get(health::ready));
-    let read = Router::new()
+    let operation = Router::new()
         .route("/metrics", get(metrics::page))
+        .route_layer(behind(Need::LocalOr(Scope::Read)));
+    let read = Router::new()
         .route("/api/agents", get(api::agents::list))
         .route("/api/agents/{id}", get(api::agents::one))
         .route("/api/agents/{id}/alerts", get(api::alerts::of_agent))
@@ -33,9 +35,10 @@ pub(super) fn routes(app: &Arc<App>) -> Router {
         .route("/api/alerts/{id}", get(api::alerts::one))
         .route("/api/collect/runs", get(api::agents::runs))
         .route("/api/software", get(api::agents::software))
-        .route_layer(behind(Scope::Read));
+        .route_layer(behind(Need::Scope(Scope::Read)));
 
-    open.merge(read)
+    open.merge(operation)
+        .merge(read)
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(Arc::clone(app), access::around))
