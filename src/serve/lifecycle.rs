@@ -16,6 +16,7 @@ use super::app::App;
 use super::listen::Door;
 use super::routes::routes;
 use super::{Fault, Parts, health};
+use crate::store::{Indexes, Reader};
 
 /// How often MongoDB is asked for a sign of life.
 const LOOK: Duration = Duration::from_secs(5);
@@ -103,10 +104,24 @@ impl Connected {
         let is = found.mongodb.is_ok();
         match &found.mongodb {
             _ if was == Some(is) => {}
-            Ok(()) => log::info!("Successfully connected to MongoDB"),
+            Ok(()) => {
+                log::info!("Successfully connected to MongoDB");
+                tokio::spawn(create_indexes(app.reader.clone()));
+            }
             Err(why) => log::warn!("MongoDB cannot be used; alerts go into the spool: {why}"),
         }
         is
+    }
+}
+
+/// Beside everything else: on a large collection it takes its time.
+async fn create_indexes(reader: Reader) {
+    match reader.create_indexes().await {
+        Ok(Indexes::NotAllowed) => {
+            log::warn!("the login may not create indexes; see integrations/mongodb-role.js");
+        }
+        Ok(_) => {}
+        Err(fault) => log::warn!("the indexes of the alerts cannot be created: {fault}"),
     }
 }
 

@@ -6,7 +6,7 @@ use mongodb::{Collection, Cursor};
 use super::{Fault, PAGE_TIME, STREAM_TIME, answer};
 
 /// Documents that travel together: more make the answer larger, not faster.
-const BATCH: u64 = 100;
+const BATCH: u64 = 128;
 
 /// What is asked of a collection.
 #[derive(Debug, Clone, Default)]
