@@ -10,6 +10,7 @@ pub mod serve;
 pub mod spool;
 mod stop;
 pub mod test;
+pub mod token;
 
 pub use output::{Format, error_line};
 

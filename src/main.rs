@@ -26,12 +26,13 @@ use std::time::Instant;
 
 use clap::Parser;
 
-use cli::{BackfillArgs, Cli, Command, DeadCommand, FollowArgs, SpoolCommand};
+use cli::{BackfillArgs, Cli, Command, DeadCommand, FollowArgs, SpoolCommand, TokenCommand};
 use commands::backfill::{Backfill, What};
 use commands::follow::First;
 use commands::hook::Call;
 use commands::spool::{Dead, Spools};
 use commands::test::{Input, Run};
+use commands::token::Tokens;
 use commands::{check, follow, hook, status, test};
 use home::Home;
 
@@ -101,6 +102,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
             let settings = config::load(config, &home)?.settings;
             commands::serve::run(args.listen.as_deref(), &settings, &home)
         }
+        Some(Command::Token { command }) => run_token(command, &home, format),
         Some(Command::Spool { command }) => {
             let settings = config::load(config, &home)?.settings;
             run_spool(command, &Spools::open(&settings, &home, format)?)
@@ -148,6 +150,15 @@ fn input(file: Option<&std::path::Path>) -> Input {
         None => Input::Sample,
         Some(path) if path.as_os_str() == "-" => Input::Stdin,
         Some(path) => Input::File(path.to_owned()),
+    }
+}
+
+fn run_token(command: &TokenCommand, home: &Home, format: commands::Format) -> anyhow::Result<u8> {
+    let tokens = Tokens::open(home, format)?;
+    match command {
+        TokenCommand::New { name, scope, site } => tokens.new(name, scope, site.as_deref()),
+        TokenCommand::List => tokens.list(),
+        TokenCommand::Drop { name } => tokens.drop(name),
     }
 }
 

@@ -4,6 +4,7 @@
 //! An alert is acknowledged when it is stored or durably spooled, never before; a request that was
 //! taken is finished before the service ends.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 mod access;
@@ -13,13 +14,18 @@ mod auth;
 mod body;
 mod connection;
 mod error;
+mod etag;
 mod health;
 mod lifecycle;
 mod limits;
 mod listen;
 mod metrics;
+mod notify;
+mod repeating;
 mod routes;
 mod settings;
+mod signals;
+mod tls;
 mod tokens;
 
 pub use settings::Settings;
@@ -56,8 +62,8 @@ pub struct Parts {
 pub struct Periodic {
     /// From one start to the next.
     pub every: Duration,
-    /// The work; it says for itself what went wrong.
-    pub work: Box<dyn FnMut() + Send>,
+    /// The work, which says for itself what went wrong; the flag is set when it is to come to an end.
+    pub work: Box<dyn FnMut(&AtomicBool) + Send>,
 }
 
 /// Why the service could not be started.

@@ -179,6 +179,11 @@ impl Spool {
         self.settings.max_size.0
     }
 
+    /// What stays free on the disk.
+    fn reserve(&self, disk: &folder::Room) -> u64 {
+        disk.total / 100 * u64::from(self.settings.disk_reserve.0)
+    }
+
     fn segment_size(&self) -> u64 {
         let size = (self.max_size() / 8).clamp(SMALLEST_SEGMENT, LARGEST_SEGMENT);
         size - size % sectors::DATA

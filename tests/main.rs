@@ -8,11 +8,14 @@
 )]
 
 mod call;
+mod certificates;
+mod http;
 mod json;
 mod lossless;
 mod mongod;
 mod proxy;
 mod scratch;
+mod service;
 mod wazuh;
 
 // ---------------------------------------------------------------------------
@@ -31,6 +34,10 @@ mod indexes;
 mod killed;
 mod outages;
 mod owner;
+mod serve;
+mod serve_access;
+mod serve_limits;
+mod serve_tls;
 mod settings;
 mod spooled;
 mod stores;

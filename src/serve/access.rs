@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -15,7 +15,12 @@ use super::connection::Peer;
 use super::error::{Cause, Error};
 use super::settings::AccessLog;
 
+/// What a supervisor asks is answered at any time.
+const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the log shows of a path.
+const LONGEST_PATH: usize = 200;
 
 /// The id of a request: the client's own if it is harmless, else a new one.
 #[derive(Debug, Clone)]
@@ -31,15 +36,28 @@ pub(super) async fn around(
     let id = id_of(request.headers());
     let line = Line::of(&request, &id);
     request.extensions_mut().insert(RequestId(id.clone()));
-    let mut response = if app.is_stopping() && !request.uri().path().ends_with('z') {
-        Error::unavailable("Server is shutting down, request rejected").into_response()
-    } else {
-        next.run(request).await
+    let mut response = match refusal(&app, &request) {
+        Some(error) => error.into_response(),
+        None => next.run(request).await,
     };
     response.headers_mut().insert(REQUEST_ID, id);
     protect(response.headers_mut());
     line.log(&app, &response, began);
     response
+}
+
+/// What no route has to say for itself.
+fn refusal(app: &App, request: &Request) -> Option<Error> {
+    let route = request.extensions().get::<MatchedPath>();
+    if route.is_some_and(|route| HEALTH.contains(&route.as_str())) {
+        return None;
+    }
+    if app.is_stopping() {
+        let why = "Server is shutting down, request rejected";
+        return Some(Error::unavailable(why));
+    }
+    let peer = request.extensions().get::<Peer>()?;
+    app.rates.address(peer).err()
 }
 
 /// <https://cheatsheetseries.owasp.org/cheatsheets/REST_Security_Cheat_Sheet.html#security-headers>
@@ -81,7 +99,8 @@ fn new_id() -> HeaderValue {
 /// What the log says of a request: never its query, its body or its headers.
 struct Line {
     peer: Option<Peer>,
-    method: String,
+    method: Method,
+    route: Option<MatchedPath>,
     path: String,
     id: HeaderValue,
 }
@@ -90,14 +109,18 @@ impl Line {
     fn of(request: &Request, id: &HeaderValue) -> Self {
         Self {
             peer: request.extensions().get().cloned(),
-            method: request.method().to_string(),
-            path: request.uri().path().chars().take(200).collect(),
+            method: request.method().clone(),
+            route: request.extensions().get().cloned(),
+            path: request.uri().path().chars().take(LONGEST_PATH).collect(),
             id: id.clone(),
         }
     }
 
     fn log(&self, app: &App, response: &Response, began: Instant) {
         let status = response.status();
+        let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
+        let took = began.elapsed();
+        app.metrics.answered(route, &self.method, status, took);
         let wanted = match app.settings.access_log {
             AccessLog::All => true,
             AccessLog::Errors => !status.is_success() && status != StatusCode::NOT_MODIFIED,
@@ -105,13 +128,13 @@ impl Line {
         };
         let cause = response.extensions().get::<Cause>();
         if let Some(Cause(cause)) = cause {
-            log::error!("{}: {cause}", self.text(response, began));
+            log::error!("{}: {cause}", self.text(response, took));
         } else if wanted {
-            log::info!("{}", self.text(response, began));
+            log::info!("{}", self.text(response, took));
         }
     }
 
-    fn text(&self, response: &Response, began: Instant) -> String {
+    fn text(&self, response: &Response, took: Duration) -> String {
         let peer = self.peer.as_ref().map(|peer| peer.address.to_string());
         let token = response.extensions().get::<TokenName>();
         format!(
@@ -120,7 +143,7 @@ impl Line {
             self.method,
             self.path,
             response.status().as_u16(),
-            began.elapsed().as_secs_f64() * 1000.0,
+            took.as_secs_f64() * 1000.0,
             token.map_or("-", |TokenName(name)| name),
             self.id.to_str().unwrap_or("-"),
         )

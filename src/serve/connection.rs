@@ -19,7 +19,9 @@ use hyper::service::Service;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio_rustls::server::TlsStream;
 
 /// The longest head of a request, in bytes; also the most that is read ahead.
 const MAX_HEAD: usize = 16 * 1024;
@@ -92,6 +94,11 @@ impl Activity {
         self.cut.notify_one();
     }
 
+    /// Becomes ready when the connection is to end at once.
+    pub(super) async fn is_cut(&self) {
+        self.cut.notified().await;
+    }
+
     fn since_then(&self, then: &AtomicU64) -> Duration {
         let then = Duration::from_millis(then.load(Ordering::Relaxed));
         self.origin.elapsed().saturating_sub(then)
@@ -122,39 +129,28 @@ impl Activity {
     }
 }
 
-/// Serves a stream until its client, a limit or the end of the service closes it.
-pub(super) async fn serve<S>(
-    stream: S,
+/// What a connection is made of; one type, so that HTTP is in the binary once.
+pub(super) enum Stream {
+    /// As it comes.
+    Plain(TcpStream),
+    /// Behind TLS.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Serves a stream until its client or the end of the service closes it.
+pub(super) async fn serve(
+    stream: Stream,
     peer: Peer,
     routes: Router,
     activity: Arc<Activity>,
     stopping: impl Future<Output = ()>,
-) where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+) {
     let requests = Requests {
         routes: TowerToHyperService::new(routes),
         peer,
         activity: Arc::clone(&activity),
     };
-    let talk = talk(
-        Watched {
-            stream,
-            activity: Arc::clone(&activity),
-        },
-        requests,
-        stopping,
-    );
-    tokio::select! {
-        () = talk => {}
-        () = activity.cut.notified() => {}
-    }
-}
-
-async fn talk<S>(stream: Watched<S>, requests: Requests, stopping: impl Future<Output = ()>)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+    let stream = Watched { stream, activity };
     let mut http = http1::Builder::new();
     http.max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
@@ -179,11 +175,11 @@ where
 
 /// A client that is still sending when it is refused would lose the answer by a reset: so the end
 /// is told, and what still comes is thrown away for a while.
-async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: Watched<S>) {
+async fn linger(mut stream: Watched) {
     let rest = async {
         stream.shutdown().await?;
         let mut piece = [0; 4096];
-        while stream.stream.read(&mut piece).await? > 0 {}
+        while stream.read(&mut piece).await? > 0 {}
         Ok::<(), io::Error>(())
     };
     if let Ok(Err(error)) = tokio::time::timeout(LINGER, rest).await {
@@ -261,19 +257,22 @@ impl HttpBody for Tracked {
 }
 
 /// A stream that tells when it is read and whether what is written goes out.
-struct Watched<S> {
-    stream: S,
+struct Watched {
+    stream: Stream,
     activity: Arc<Activity>,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl AsyncRead for Watched {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let read = match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        };
         if buffer.filled().len() > before {
             self.activity.heard();
         }
@@ -281,25 +280,34 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl AsyncWrite for Watched {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        let written = match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        };
         self.activity.wrote(&written);
         written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        let flushed = match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(context),
+        };
         self.activity.wrote(&flushed);
         flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
     }
 
     fn poll_write_vectored(
@@ -307,12 +315,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
+        let written = match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(context, pieces),
+            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(context, pieces),
+        };
         self.activity.wrote(&written);
         written
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        match &self.stream {
+            Stream::Plain(stream) => stream.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
+        }
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 
 use super::app::{App, Shared};
 use crate::spool::{self, Spool};
+use crate::store::{Indexes, Reader};
 
 /// For so long an answer is given again: whoever asks in a loop asks MongoDB no more often.
 const FRESH: Duration = Duration::from_secs(1);
@@ -39,7 +40,7 @@ pub(super) async fn ready(State(app): Shared) -> Response {
         return not_ready(&["stopping"]);
     }
     let found = look(&app).await;
-    let reasons = found.reasons();
+    let reasons = found.reasons(&app.spool);
     if reasons.is_empty() {
         answer(StatusCode::OK, &json!({ "status": "success" }))
     } else {
@@ -64,26 +65,36 @@ pub(super) async fn look(app: &App) -> Arc<Found> {
 }
 
 impl Found {
+    /// Tells the log if MongoDB has come or gone; whether it is there.
+    pub(super) fn report(&self, was: Option<bool>) -> bool {
+        let is = self.mongodb.is_ok();
+        match &self.mongodb {
+            _ if was == Some(is) => {}
+            Ok(()) => {
+                log::info!("Successfully connected to MongoDB");
+                tokio::spawn(create_indexes(app.reader.clone()));
+            }
+            Err(why) => log::warn!("MongoDB cannot be used; alerts go into the spool: {why}"),
+        }
+        is
+    }
+
     /// What keeps the service from its work, in words for everybody.
-    fn reasons(&self) -> Vec<&'static str> {
+    fn reasons(&self, spool: &Spool) -> Vec<&'static str> {
         let mongodb = self.mongodb.is_err();
         let (full, unreadable) = match &self.spool {
-            Ok(status) => (is_full(status), false),
+            Ok(status) => (spool.is_full(status), false),
             Err(_) => (false, true),
         };
         [
             (mongodb, "MongoDB does not answer"),
-            (full, "the spool is full"),
+            (full, "the spool has no room left"),
             (unreadable, "the spool cannot be read"),
         ]
         .into_iter()
         .filter_map(|(is, why)| is.then_some(why))
         .collect()
     }
-}
-
-fn is_full(status: &spool::Status) -> bool {
-    status.bytes_on_disk >= status.max_size
 }
 
 async fn status(spool: Arc<Spool>) -> Result<spool::Status, String> {

@@ -10,8 +10,9 @@ use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::app::App;
-use super::connection::{self, Activity, Peer, Phase};
+use super::connection::{self, Activity, Peer, Phase, Stream};
 use super::settings::Settings;
+use super::tls::Tls;
 
 /// How often connections are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -22,6 +23,9 @@ const BREATH: Duration = Duration::from_millis(100);
 pub(super) struct Door {
     app: Arc<App>,
     routes: Router,
+    tls: Option<Tls>,
+    /// Connections at a time.
+    most: usize,
     open: Mutex<Open>,
 }
 
@@ -33,10 +37,13 @@ struct Open {
 }
 
 impl Door {
-    pub(super) fn new(app: Arc<App>, routes: Router) -> Arc<Self> {
+    /// For at most so many connections at a time.
+    pub(super) fn new(app: Arc<App>, routes: Router, tls: Option<Tls>, most: usize) -> Arc<Self> {
         Arc::new(Self {
             app,
             routes,
+            tls,
+            most: most.max(1),
             open: Mutex::default(),
         })
     }
@@ -54,10 +61,11 @@ impl Door {
         }
     }
 
-    /// Cuts those that take too long, as long as it is polled.
+    /// Cuts those that take too long, and reads a new certificate, as long as it is polled.
     pub(super) async fn sweep(&self) {
         loop {
             tokio::time::sleep(SWEEP).await;
+            self.tls.iter().for_each(Tls::look);
             for activity in self.open().all.values() {
                 if takes_too_long(activity, &self.app.settings) {
                     activity.cut();
@@ -88,24 +96,41 @@ impl Door {
 
     fn take(self: &Arc<Self>, stream: TcpStream, address: SocketAddr) {
         let Some((number, activity)) = self.admit() else {
-            refuse(&stream);
+            self.refuse(&stream);
             return;
         };
-        stream.set_nodelay(true).ok();
+        if let Err(error) = stream.set_nodelay(true) {
+            log::debug!("{address}: {error}");
+        }
         let door = Arc::clone(self);
         tokio::spawn(async move {
-            let peer = Peer { address };
-            let stopping = door.app.stopping();
-            connection::serve(stream, peer, door.routes.clone(), activity, stopping).await;
+            tokio::select! {
+                () = door.talk(stream, address, &activity) => {}
+                () = activity.is_cut() => {}
+            }
             door.open().all.remove(&number);
+            door.app.metrics.connections.set(door.count());
         });
+    }
+
+    async fn talk(&self, stream: TcpStream, address: SocketAddr, activity: &Arc<Activity>) {
+        let stream = match &self.tls {
+            None => Stream::Plain(stream),
+            Some(tls) => match tls.acceptor().accept(stream).await {
+                Ok(stream) => Stream::Tls(Box::new(stream)),
+                // A client without a certificate, a scanner: no more than that.
+                Err(error) => return log::info!("{address}: TLS: {error}"),
+            },
+        };
+        let (routes, stopping) = (self.routes.clone(), self.app.stopping());
+        let activity = Arc::clone(activity);
+        connection::serve(stream, Peer { address }, routes, activity, stopping).await;
     }
 
     /// A place for one more connection: where there is none, the longest idle one makes room.
     fn admit(&self) -> Option<(u64, Arc<Activity>)> {
-        let most = usize::try_from(self.app.settings.max_connections.0).unwrap_or(1);
         let mut open = self.open();
-        if open.all.len() >= most.max(1) {
+        if open.all.len() >= self.most {
             let idle = open.all.iter().filter(|(_, one)| !is_busy(one));
             let longest = idle.max_by_key(|(_, one)| one.lasted());
             let number = longest.map(|(number, _)| *number)?;
@@ -115,7 +140,22 @@ impl Door {
         let number = open.next;
         open.next += 1;
         open.all.insert(number, Arc::clone(&activity));
+        self.app.metrics.connections.set(open.all.len());
         Some((number, activity))
+    }
+
+    /// Everybody is busy: says so as far as that takes no waiting.
+    fn refuse(&self, stream: &TcpStream) {
+        const BODY: &str = r#"{"status":"error","message":"Too many connections"}"#;
+        let answer = format!(
+            "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{BODY}",
+            BODY.len()
+        );
+        if self.tls.is_none()
+            && let Err(error) = stream.try_write(answer.as_bytes())
+        {
+            log::debug!("a connection beyond the limit: {error}");
+        }
     }
 
     fn open(&self) -> std::sync::MutexGuard<'_, Open> {
@@ -127,9 +167,10 @@ fn is_busy(activity: &Activity) -> bool {
     activity.phase() == Phase::Busy || activity.stuck().is_some()
 }
 
-/// Whether a stop waits for it: a head that has begun is answered too.
+/// Whether a stop waits for it: a head that has just begun is answered too.
 fn is_wanted(activity: &Arc<Activity>) -> bool {
-    is_busy(activity) || activity.phase() == Phase::Head
+    let comes = activity.phase() == Phase::Head && activity.lasted() < SWEEP;
+    is_busy(activity) || comes
 }
 
 fn takes_too_long(activity: &Activity, settings: &Settings) -> bool {
@@ -141,14 +182,4 @@ fn takes_too_long(activity: &Activity, settings: &Settings) -> bool {
     let stuck = activity.stuck();
     limit.is_some_and(|limit| activity.lasted() > limit)
         || stuck.is_some_and(|stuck| stuck > settings.body_timeout.0)
-}
-
-/// Everybody is busy: says so as far as that takes no waiting.
-fn refuse(stream: &TcpStream) {
-    const BODY: &str = r#"{"status":"error","message":"Too many connections"}"#;
-    let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{BODY}",
-        BODY.len()
-    );
-    stream.try_write(answer.as_bytes()).ok();
 }

@@ -1,12 +1,19 @@
 //! Every route on one page, with what a caller needs for it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use tower_http::CompressionLevel;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::app::App;
 use super::auth::{Need, Scope, guard};
@@ -41,6 +48,9 @@ pub(super) fn routes(app: &Arc<App>) -> Router {
         .merge(read)
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(compression())
+        .layer(cors(&app.settings.cors_origins.0))
         .layer(from_fn_with_state(Arc::clone(app), access::around))
         .with_state(Arc::clone(app))
 }
@@ -52,4 +62,50 @@ async fn unknown() -> Error {
 async fn wrong_method(request: Request) -> Error {
     let why = format!("{} is not for this path", request.method());
     Error::new(StatusCode::METHOD_NOT_ALLOWED, why)
+}
+
+/// The panic itself is on stderr already.
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    Error::internal("a panic while it was handled").into_response()
+}
+
+/// Small answers would not get smaller, and events have to leave at once.
+fn compression() -> CompressionLayer<impl Predicate> {
+    let worth_it = SizeAbove::new(WORTH_IT).and(NotForContentType::SSE);
+    CompressionLayer::new()
+        .quality(CompressionLevel::Fastest)
+        .compress_when(worth_it)
+}
+
+/// From this many bytes on an answer is compressed.
+const WORTH_IT: u64 = 1024;
+
+/// Without origins no header is added, and no page of another origin can read an answer.
+fn cors(origins: &[String]) -> CorsLayer {
+    if origins.is_empty() {
+        return CorsLayer::new();
+    }
+    let allowed = if origins.iter().any(|origin| origin == "*") {
+        AllowOrigin::any()
+    } else {
+        let values = origins.iter().map(|origin| HeaderValue::from_str(origin));
+        AllowOrigin::list(values.filter_map(Result::ok))
+    };
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([
+            header::CONTENT_TYPE,
+            header::AUTHORIZATION,
+            header::IF_NONE_MATCH,
+            HeaderName::from_static("x-auth-token"),
+            HeaderName::from_static("x-api-key"),
+            HeaderName::from_static("last-event-id"),
+        ])
+        .expose_headers([
+            header::ETAG,
+            header::RETRY_AFTER,
+            HeaderName::from_static("x-request-id"),
+        ])
+        .max_age(Duration::from_secs(600))
 }

@@ -143,6 +143,26 @@ impl Settings {
         Ok(all)
     }
 
+    /// Whether it is safe to listen there.
+    ///
+    /// # Errors
+    ///
+    /// Names what is missing, and the way to do it all the same.
+    pub(super) fn is_safe(&self, addresses: &[SocketAddr], missing: &[&str]) -> Result<(), String> {
+        let beyond = |address: &&SocketAddr| !address.ip().to_canonical().is_loopback();
+        let Some(address) = addresses.iter().find(beyond) else {
+            return Ok(());
+        };
+        if missing.is_empty() || self.insecure_listen.0 {
+            return Ok(());
+        }
+        let missing = missing.join(" and ");
+        Err(format!(
+            "serve.host: {address} is open to other machines, and there is no {missing}; \
+             serve.insecure_listen = true listens there all the same"
+        ))
+    }
+
     fn port(&self) -> Result<u16, String> {
         let Count(port) = self.port;
         u16::try_from(port).map_err(|_| format!("serve.port: {port} is not between 0 and 65535"))
@@ -152,6 +172,19 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_machines_get_in_only_with_all_that_is_wanted() {
+        let mut settings = Settings::default();
+        let here = ["127.0.0.1:5000".parse().unwrap()];
+        let there = [here[0], "0.0.0.0:5000".parse().unwrap()];
+        assert!(settings.is_safe(&here, &["TLS"]).is_ok());
+        assert!(settings.is_safe(&there, &[]).is_ok());
+        let why = settings.is_safe(&there, &["TLS"]).unwrap_err();
+        assert!(why.contains("0.0.0.0:5000") && why.contains("TLS"), "{why}");
+        settings.insecure_listen = Switch(true);
+        assert!(settings.is_safe(&there, &["TLS"]).is_ok());
+    }
 
     #[test]
     fn an_address_to_listen_on_has_a_port() {

@@ -88,6 +88,17 @@ impl std::str::FromStr for Scope {
     }
 }
 
+impl Scope {
+    /// As it is written.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Read => "read",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 impl Caller {
     /// Whoever asks a service that wants no tokens.
     fn anybody() -> Self {
