@@ -12,7 +12,6 @@ use tokio::sync::Mutex;
 
 use super::app::{App, Shared};
 use crate::spool::{self, Spool};
-use crate::store::{Indexes, Reader};
 
 /// For so long an answer is given again: whoever asks in a loop asks MongoDB no more often.
 const FRESH: Duration = Duration::from_secs(1);
@@ -70,10 +69,7 @@ impl Found {
         let is = self.mongodb.is_ok();
         match &self.mongodb {
             _ if was == Some(is) => {}
-            Ok(()) => {
-                log::info!("Successfully connected to MongoDB");
-                tokio::spawn(create_indexes(app.reader.clone()));
-            }
+            Ok(()) => log::info!("Successfully connected to MongoDB"),
             Err(why) => log::warn!("MongoDB cannot be used; alerts go into the spool: {why}"),
         }
         is
