@@ -92,3 +92,21 @@ pub enum Fault {
 pub fn run(parts: Parts) -> Result<(), Fault> {
     lifecycle::run(parts)
 }
+
+/// Looks at the settings without listening; says where the service would be, and what it wants.
+///
+/// # Errors
+///
+/// What would keep it from starting.
+pub fn validate(settings: &Settings, home: &Home) -> Result<String, String> {
+    let tokens = tokens::Tokens::new(settings, TokenFile::of(home.state()))?;
+    let (addresses, tls) = lifecycle::prepare(settings, &tokens)?;
+    let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    let tls = if tls.is_some() { "TLS" } else { "no TLS" };
+    let wanted = if tokens.are_wanted() {
+        "with tokens"
+    } else {
+        "without tokens"
+    };
+    Ok(format!("{}, {tls}, {wanted}", addresses.join(" ")))
+}

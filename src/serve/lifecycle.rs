@@ -17,6 +17,7 @@ use super::repeating::Repeating;
 use super::routes::routes;
 use super::signals::Signals;
 use super::tls::Tls;
+use super::tokens::Tokens;
 use super::{Fault, Parts, Periodic, Settings, health};
 
 /// How often MongoDB is asked for a sign of life.
@@ -73,25 +74,17 @@ async fn serve(app: &Arc<App>, signals: Signals, periodic: Option<Periodic>) -> 
     log::info!("Received signal {signal}, initiating graceful shutdown...");
     supervisor.tell("STOPPING=1");
     app.stop();
-    stop(app, &door, hooks, repeating).await;
+    tokio::select! {
+        () = stop(app, &door, hooks, repeating) => {}
+        () = supervisor.keep_alive() => {}
+    }
     Ok(())
 }
 
 /// Everything that can keep the service from starting, before the first connection is taken.
 async fn open(app: &App) -> Result<(Vec<TcpListener>, Option<Tls>), Fault> {
-    let settings = &app.settings;
-    let addresses = settings.addresses().map_err(Fault::Settings)?;
-    let tls = Tls::new(settings).map_err(Fault::Settings)?;
-    let missing = [
-        (tls.is_none(), "TLS (serve.certificate_file)"),
-        (!app.tokens.are_wanted(), "token (custom-mongo token new)"),
-    ];
-    let missing: Vec<_> = missing
-        .into_iter()
-        .filter_map(|(is, what)| is.then_some(what))
-        .collect();
-    let safe = settings.is_safe(&addresses, &missing);
-    safe.map_err(Fault::Settings)?;
+    let prepared = prepare(&app.settings, &app.tokens);
+    let (addresses, tls) = prepared.map_err(Fault::Settings)?;
     let mut listeners = Vec::new();
     for address in addresses {
         listeners.push(bind(address).await?);
@@ -99,11 +92,31 @@ async fn open(app: &App) -> Result<(Vec<TcpListener>, Option<Tls>), Fault> {
     Ok((listeners, tls))
 }
 
+/// Where to listen and with which certificate, if that is safe.
+pub(super) fn prepare(
+    settings: &Settings,
+    tokens: &Tokens,
+) -> Result<(Vec<SocketAddr>, Option<Tls>), String> {
+    let addresses = settings.addresses()?;
+    let tls = Tls::new(settings)?;
+    let missing = [
+        (tls.is_none(), "TLS (serve.certificate_file)"),
+        (!tokens.are_wanted(), "token (custom-mongo token new)"),
+    ];
+    let missing: Vec<_> = missing
+        .into_iter()
+        .filter_map(|(is, what)| is.then_some(what))
+        .collect();
+    settings.is_safe(&addresses, &missing)?;
+    Ok((addresses, tls))
+}
+
 async fn stop(
     app: &App,
     door: &Door,
     hooks: Option<Hooks>,
-    repeating: Option<Repeating>) {
+    repeating: Option<Repeating>,
+) {
     let limit = app.settings.shutdown_timeout.0;
     let end = tokio::time::Instant::now() + limit;
     if tokio::time::timeout_at(end, close(door, hooks)).await.is_err() {
