@@ -10,7 +10,6 @@ use std::time::Duration;
 mod access;
 mod app;
 mod auth;
-mod body;
 mod connection;
 mod error;
 mod etag;

@@ -41,7 +41,9 @@ fn mongodb_may_go_and_come_at_any_time() {
     for round in 0..3 {
         server.stop();
         for number in 0..5 {
-            wazuh.call(numbered(round * 5 + number).to_string()).assert_yes();
+            wazuh
+                .call(numbered(round * 5 + number).to_string())
+                .assert_yes();
         }
         server.start();
         until("what came meanwhile", || {

@@ -17,8 +17,8 @@ mod lossless;
 mod mongod;
 mod proxy;
 mod scratch;
-mod serving;
 mod service;
+mod serving;
 mod wazuh;
 
 // ---------------------------------------------------------------------------
@@ -42,11 +42,11 @@ mod killed;
 mod outages;
 mod owner;
 mod relay;
-mod served;
 mod serve;
 mod serve_access;
 mod serve_limits;
 mod serve_tls;
+mod served;
 mod settings;
 mod spooled;
 mod stores;

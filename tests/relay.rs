@@ -87,7 +87,9 @@ fn while_mongodb_is_away_the_handover_is_as_quick_and_nothing_is_lost() {
     }
     assert_eq!(handed_over(&wazuh), 10);
     server.start();
-    until("all are in MongoDB", || stored_on(&server, "relay_away").len() == 10);
+    until("all are in MongoDB", || {
+        stored_on(&server, "relay_away").len() == 10
+    });
 }
 
 #[test]
@@ -117,7 +119,12 @@ fn the_status_is_the_one_that_the_hook_would_find_alone() {
 fn a_socket_that_a_killed_serve_has_left_is_in_nobodys_way() {
     let wazuh = Wazuh::new("relay_stale");
     Serving::start(&wazuh).kill();
-    assert!(fs::symlink_metadata(socket(&wazuh)).unwrap().file_type().is_socket());
+    assert!(
+        fs::symlink_metadata(socket(&wazuh))
+            .unwrap()
+            .file_type()
+            .is_socket()
+    );
     call(&wazuh, numbered(0).to_string()).assert_yes();
     assert_eq!((handed_over(&wazuh), stored("relay_stale").len()), (0, 1));
     let _serving = Serving::start(&wazuh);
@@ -168,7 +175,9 @@ fn a_frozen_serve_costs_one_call_its_limit_and_the_next_ones_nothing() {
     assert_eq!(handed_over(&wazuh), 1);
     serving.signal(Signal::SIGCONT);
     until("all are in MongoDB", || stored("relay_frozen").len() == 5);
-    until("serve has taken the frame that was left", || wazuh.pending() == 0);
+    until("serve has taken the frame that was left", || {
+        wazuh.pending() == 0
+    });
     assert_eq!(stored("relay_frozen").len(), 5);
 }
 
@@ -179,10 +188,14 @@ fn a_hook_with_other_settings_goes_its_own_way() {
     wazuh.environment.push(("MONGO_DB", "relay_theirs".into()));
     call(&wazuh, numbered(0).to_string()).assert_yes();
     wazuh.environment.clear();
-    wazuh.environment.push(("CUSTOM_MONGO_SITE", "elsewhere".into()));
+    wazuh
+        .environment
+        .push(("CUSTOM_MONGO_SITE", "elsewhere".into()));
     call(&wazuh, numbered(1).to_string()).assert_yes();
     wazuh.environment.clear();
-    wazuh.environment.push(("CUSTOM_MONGO_REDACT__KEYS", "location".into()));
+    wazuh
+        .environment
+        .push(("CUSTOM_MONGO_REDACT__KEYS", "location".into()));
     call(&wazuh, numbered(2).to_string()).assert_yes();
     wazuh.environment.clear();
     assert_eq!(handed_over(&wazuh), 0, "{}", wazuh.log());
@@ -262,10 +275,18 @@ fn another_users_process_is_not_heard() {
     let serving = Serving::start(&wazuh);
     let path = socket(&wazuh);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
-    assert_eq!(stranger(&path, None), "4", "ours is told that it speaks another language");
+    assert_eq!(
+        stranger(&path, None),
+        "4",
+        "ours is told that it speaks another language"
+    );
     if nix::unistd::geteuid().is_root() {
         assert_eq!(stranger(&path, Some(65_533)), "0");
-        assert!(serving.log().contains("user 65533 may not"), "{}", serving.log());
+        assert!(
+            serving.log().contains("user 65533 may not"),
+            "{}",
+            serving.log()
+        );
     }
 }
 
@@ -275,7 +296,8 @@ fn a_peer_that_stops_in_the_middle_is_cut() {
     let _serving = Serving::start(&wazuh);
     let mut slow = UnixStream::connect(socket(&wazuh)).unwrap();
     std::io::Write::write_all(&mut slow, b"cmrel").unwrap();
-    slow.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    slow.set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
     assert_eq!(slow.read(&mut [0]).unwrap(), 0);
     call(&wazuh, numbered(0).to_string()).assert_yes();
     assert_eq!(handed_over(&wazuh), 1);

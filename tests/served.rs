@@ -49,7 +49,9 @@ fn send(port: u16, next: &AtomicUsize, count: usize, yes: &AtomicUsize) -> BTree
 
 #[test]
 fn every_acknowledged_alert_is_there_once_whatever_is_killed() {
-    let count = std::env::var(COUNT).ok().and_then(|count| count.parse().ok());
+    let count = std::env::var(COUNT)
+        .ok()
+        .and_then(|count| count.parse().ok());
     let count: usize = count.unwrap_or(6000);
     let server = Mongod::replica_set();
     let wazuh = Wazuh::with_uri(&server.uri(), "under_fire");
@@ -60,7 +62,9 @@ fn every_acknowledged_alert_is_there_once_whatever_is_killed() {
         let work = || send(port, &next, count, &yes);
         let senders: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(work)).collect();
         let reached = |share: usize| {
-            until("the senders get on", || yes.load(Ordering::SeqCst) >= count * share / 10);
+            until("the senders get on", || {
+                yes.load(Ordering::SeqCst) >= count * share / 10
+            });
         };
         let mut serving = Serving::start_on(&wazuh, port);
         reached(2);
@@ -78,7 +82,10 @@ fn every_acknowledged_alert_is_there_once_whatever_is_killed() {
         serving = Serving::start_on(&wazuh, port);
         reached(7);
         server.start();
-        let all = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
+        let all = senders
+            .into_iter()
+            .map(|sender| sender.join().unwrap())
+            .collect();
         until("the spool is empty", || wazuh.pending() == 0);
         serving.stop();
         over.store(true, Ordering::SeqCst);
@@ -93,6 +100,9 @@ fn every_acknowledged_alert_is_there_once_whatever_is_killed() {
         *found.entry(number.parse().unwrap()).or_default() += 1;
     }
     assert!(found.values().all(|times| *times == 1), "{found:?}");
-    let lost: Vec<_> = told.iter().filter(|number| !found.contains_key(number)).collect();
+    let lost: Vec<_> = told
+        .iter()
+        .filter(|number| !found.contains_key(number))
+        .collect();
     assert!(lost.is_empty(), "lost: {lost:?}");
 }

@@ -47,7 +47,10 @@ impl Answer {
     }
 
     pub(crate) fn message(&self) -> String {
-        self.json()["message"].as_str().unwrap_or_default().to_owned()
+        self.json()["message"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     pub(crate) fn has_header(&self, name: &str) -> bool {

@@ -21,7 +21,10 @@ fn one_alert_is_answered_as_the_python_service_did() {
     let alert = numbered(1).to_string();
     for _ in 0..2 {
         let answer = serving.post_with(&["Content-Type: application/json"], &alert);
-        assert_eq!((answer.status, &*answer.body), (200, r#"{"status":"success"}"#));
+        assert_eq!(
+            (answer.status, &*answer.body),
+            (200, r#"{"status":"success"}"#)
+        );
         assert!(answer.head.contains("application/json"), "{answer:?}");
     }
     let document = only("hook_one");
@@ -31,7 +34,10 @@ fn one_alert_is_answered_as_the_python_service_did() {
         let answer = serving.post(empty);
         let expected = r#"{"status":"error","message":"Empty payload"}"#;
         assert_eq!(answer.status, 400, "{empty}: {answer:?}");
-        assert_eq!(answer.json(), serde_json::from_str::<serde_json::Value>(expected).unwrap());
+        assert_eq!(
+            answer.json(),
+            serde_json::from_str::<serde_json::Value>(expected).unwrap()
+        );
     }
 }
 
@@ -115,15 +121,26 @@ fn of_many_each_has_its_own_answer_in_their_order() {
     // An object without fields is one of some kind, in a list.
     assert_eq!(found, ["stored", "already there", "stored"]);
 
-    let lines: String = (10..30).map(|number| format!("{}\n", numbered(number))).collect();
-    let headers = ["Content-Type: application/x-ndjson", "Content-Encoding: gzip"];
+    let lines = (10..30).fold(String::new(), |all, number| {
+        all + &numbered(number).to_string() + "\n"
+    });
+    let headers = [
+        "Content-Type: application/x-ndjson",
+        "Content-Encoding: gzip",
+    ];
     let answer = serving.post_with(&headers, gzip(lines.as_bytes()));
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(statuses(&answer), ["stored"; 20]);
 
     let bad = format!("{}\n{{\"cut\":\n{}\n", numbered(40), numbered(41));
     let answer = serving.post(&bad);
-    assert_eq!((answer.status, statuses(&answer)), (207, ["stored", "error", "stored"].map(String::from).to_vec()));
+    assert_eq!(
+        (answer.status, statuses(&answer)),
+        (
+            207,
+            ["stored", "error", "stored"].map(String::from).to_vec()
+        )
+    );
     let answer = serving.post("[1, 2]");
     assert_eq!((answer.status, statuses(&answer).len()), (400, 2));
     let too_many = format!("[{}]", vec!["{}"; 10_001].join(","));
@@ -147,7 +164,10 @@ fn a_notification_of_wazuh_5_gets_the_same_fields() {
     assert_eq!(text(&found, "_risk_score"), "high");
     let raw = found.get_document("wazuh").unwrap();
     assert_eq!(text(raw.get_document("rule").unwrap(), "level"), "high");
-    assert_eq!(found.get_datetime("_timestamp").unwrap().timestamp_millis(), 1_772_359_200_000);
+    assert_eq!(
+        found.get_datetime("_timestamp").unwrap().timestamp_millis(),
+        1_772_359_200_000
+    );
 }
 
 #[test]
@@ -175,7 +195,11 @@ fn while_mongodb_is_away_alerts_go_to_disk_and_then_into_mongodb_once() {
         assert_eq!(answer.status, 202, "{answer:?}");
         assert_eq!(answer.json()["status"], "success");
     }
-    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        begun.elapsed()
+    );
     let lines = format!("{}\n{}\n", numbered(20), numbered(21));
     let answer = serving.post(&lines);
     assert_eq!(answer.status, 202, "{answer:?}");
@@ -199,7 +223,11 @@ fn a_frozen_mongodb_holds_a_sender_no_longer_than_the_deadline() {
         let begun = Instant::now();
         let answer = serving.post(numbered(number).to_string());
         assert_eq!(answer.status, 202, "{answer:?}");
-        assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() < Duration::from_secs(4),
+            "{:?}",
+            begun.elapsed()
+        );
     }
     server.thaw();
     until("the spool is empty", || wazuh.pending() == 0);
@@ -216,7 +244,10 @@ fn neither_mongodb_nor_disk_is_a_no_that_asks_to_come_again() {
         let answer = serving.post(&body);
         assert_eq!(answer.status, 503, "{answer:?}");
         assert!(answer.has_header("retry-after"), "{answer:?}");
-        assert!(!answer.body.contains("127.0.0.1") && !answer.body.contains('/'), "{answer:?}");
+        assert!(
+            !answer.body.contains("127.0.0.1") && !answer.body.contains('/'),
+            "{answer:?}"
+        );
     }
 }
 
@@ -287,15 +318,29 @@ fn memory_is_bounded_while_much_waits() {
                 let alert = numbered(number).with("full_log", Json::Text(large.clone()));
                 scope.spawn(move || {
                     let mut connection = Connection::to(port).unwrap();
-                    connection.post(&[], alert.to_string().as_bytes()).unwrap().status
+                    connection
+                        .post(&[], alert.to_string().as_bytes())
+                        .unwrap()
+                        .status
                 })
             })
             .collect();
-        senders.into_iter().map(|sender| sender.join().unwrap()).collect()
+        senders
+            .into_iter()
+            .map(|sender| sender.join().unwrap())
+            .collect()
     });
     server.thaw();
-    let yes = statuses.iter().filter(|status| matches!(status, 200 | 202)).count();
-    assert!(statuses.iter().all(|status| matches!(status, 200 | 202 | 503)), "{statuses:?}");
+    let yes = statuses
+        .iter()
+        .filter(|status| matches!(status, 200 | 202))
+        .count();
+    assert!(
+        statuses
+            .iter()
+            .all(|status| matches!(status, 200 | 202 | 503)),
+        "{statuses:?}"
+    );
     assert!((1..40).contains(&yes), "{statuses:?}");
     assert!(serving.peak() < 100 << 10, "{} KiB", serving.peak());
     until("the spool is empty", || wazuh.pending() == 0);
@@ -321,7 +366,11 @@ fn a_stop_finishes_what_was_taken() {
         yes
     });
     until("something is stored", || {
-        alerts(mongod::shared(), "hook_stop").count_documents(doc! {}).run().unwrap() > 20
+        alerts(mongod::shared(), "hook_stop")
+            .count_documents(doc! {})
+            .run()
+            .unwrap()
+            > 20
     });
     serving.stop();
     let yes = sender.join().unwrap();
@@ -341,7 +390,10 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
     let begun = Instant::now();
     while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(40), "not in time: {what}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(40),
+            "not in time: {what}"
+        );
         thread::sleep(Duration::from_millis(20));
     }
 }

@@ -151,7 +151,15 @@ fn deliver_to(
     };
     let own = settings.delivery.deadline.0;
     let deadline = timeout.map_or(own, |timeout| own.min(timeout));
-    match handover::hand_over(settings, home, &destination, raw, receipt, deadline, started) {
+    match handover::hand_over(
+        settings,
+        home,
+        &destination,
+        raw,
+        receipt,
+        deadline,
+        started,
+    ) {
         Some(Answer::Kept) => return Ok(Done::HandedOver),
         Some(Answer::Filtered(why)) => return Ok(Done::FilteredThere(why)),
         Some(Answer::NotAnAlert(line)) => {

@@ -173,8 +173,7 @@ impl Work {
             None => (Store::open(&self.settings, CONNECT)?, Instant::now()),
         };
         for spool in waiting {
-            let drained =
-                delivery::drain_all(spool, &store, &mut self.enricher, &self.filter)?;
+            let drained = delivery::drain_all(spool, &store, &mut self.enricher, &self.filter)?;
             self.tally.note_drained(&drained);
         }
         self.store = Some((store, Instant::now()));

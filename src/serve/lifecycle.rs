@@ -10,8 +10,8 @@ use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 
 use super::app::App;
-use super::listen::Door;
 use super::hooks::Hooks;
+use super::listen::Door;
 use super::notify::Supervisor;
 use super::repeating::Repeating;
 use super::routes::routes;
@@ -111,15 +111,13 @@ pub(super) fn prepare(
     Ok((addresses, tls))
 }
 
-async fn stop(
-    app: &App,
-    door: &Door,
-    hooks: Option<Hooks>,
-    repeating: Option<Repeating>,
-) {
+async fn stop(app: &App, door: &Door, hooks: Option<Hooks>, repeating: Option<Repeating>) {
     let limit = app.settings.shutdown_timeout.0;
     let end = tokio::time::Instant::now() + limit;
-    if tokio::time::timeout_at(end, close(door, hooks)).await.is_err() {
+    if tokio::time::timeout_at(end, close(door, hooks))
+        .await
+        .is_err()
+    {
         let left = door.count();
         log::warn!("{left} connections were not finished within {limit:?} and are cut");
     }

@@ -140,12 +140,7 @@ impl Spool {
     }
 
     /// Records, sync, the folder's sync if none is proven yet, hint: in this order.
-    fn append(
-        &self,
-        segment: &Segment,
-        tail: Tail,
-        entries: &[EntryRef],
-    ) -> Result<Vec<RecordId>> {
+    fn append(&self, segment: &Segment, tail: Tail, entries: &[EntryRef]) -> Result<Vec<RecordId>> {
         let written = segment.append(tail.place, entries).and_then(|end| {
             if !tail.proven {
                 self.sync_names()?;

@@ -92,12 +92,7 @@ pub(super) fn size(entry: &EntryRef) -> Result<usize> {
 
 /// Adds the record as it is written. Behind the last one has to come a zero block, which marks a
 /// clean tail.
-pub(super) fn encode(
-    generation: u64,
-    seq: u64,
-    entry: &EntryRef,
-    out: &mut Vec<u8>,
-) -> Result<()> {
+pub(super) fn encode(generation: u64, seq: u64, entry: &EntryRef, out: &mut Vec<u8>) -> Result<()> {
     let size = size(entry)?;
     let from = out.len();
     out.reserve(size + ALIGN);

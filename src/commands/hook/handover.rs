@@ -41,7 +41,11 @@ pub(super) fn hand_over(
         options: receipt.options,
         raw,
     };
-    let within = settings.delivery.relay_timeout.0.min(deadline.mul_f32(SHARE));
+    let within = settings
+        .delivery
+        .relay_timeout
+        .0
+        .min(deadline.mul_f32(SHARE));
     let answer = relay::hand_over(&socket, &frame, within.saturating_sub(started.elapsed()));
     match answer {
         Err(NoAnswer::Late) => breaker.open("serve does not answer at its socket", &spool),

@@ -67,7 +67,11 @@ impl Lane {
     }
 
     pub(super) fn stop(&self, within: Duration) {
-        let sender = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let sender = self
+            .jobs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         drop(sender);
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         if ended.recv_timeout(within) == Err(mpsc::RecvTimeoutError::Timeout) {

@@ -187,7 +187,9 @@ fn check(state: &Path, at: usize) {
         "step {at}: acked {acked:?}, kept {kept:?}"
     );
     // Nobody was told yes of one that was under way, or of those in one group.
-    let group = noted(state, "group").first().map_or(0..0, |first| *first..GROUP_END);
+    let group = noted(state, "group")
+        .first()
+        .map_or(0..0, |first| *first..GROUP_END);
     let untold: Vec<&usize> = kept.difference(&alerts).collect();
     assert!(
         untold.len() <= 1 || untold.iter().all(|number| group.contains(number)),
