@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails here and says why"
 )]
 
+mod api_data;
 mod call;
 mod certificates;
 mod http;
@@ -20,6 +21,11 @@ mod wazuh;
 
 // ---------------------------------------------------------------------------
 
+mod api_document;
+mod api_index;
+mod api_inventory;
+mod api_pages;
+mod api_stream;
 mod architecture;
 mod arguments;
 mod breaker;

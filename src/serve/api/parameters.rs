@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_time_has_a_zone_or_is_a_span_before_now() {
-        let time = |query| parse(query).and_then(|given| given.time("since"));
+        let time = |query: &str| parse(query).and_then(|given| given.time("since"));
         let expected = Some(1_748_872_043_199);
         for text in [
             "2025-06-02T13:47:23.199Z",
