@@ -129,7 +129,8 @@ impl Parameters {
         let fields: Vec<String> = text.split(',').map(|field| field.trim().to_owned()).collect();
         let is_name = |field: &String| {
             let mut parts = field.split('.');
-            parts.all(|part| !part.is_empty() && !part.starts_with('$'))
+            let plain = |part: &str| !part.starts_with('$') && !part.contains(char::is_control);
+            parts.all(|part| !part.is_empty() && plain(part))
         };
         if fields.len() > FIELDS || !fields.iter().all(is_name) {
             let why = format!("up to {FIELDS} names with commas between them are wanted");
