@@ -89,7 +89,9 @@ fn every_answer_is_as_it_is_described() {
 #[test]
 fn whatever_is_asked_is_answered_by_the_document() {
     let (_home, service) = service("api_sweep");
-    fill(&mongod::shared().database("api_sweep"), 200, now());
+    let database = mongod::shared().database("api_sweep");
+    fill(&database, 200, now());
+    database.collection("agents").insert_one(doc! { "agent_id": "001", "status": "active" }).run().unwrap();
     let api = Api::of(service);
     let (mut asked, mut good, mut bad) = (0, 0, 0);
     for path in api.paths() {

@@ -303,7 +303,7 @@ fn a_list_that_breaks_off_does_not_look_whole() {
     wait_for_indexes(&server.database("api_broken"));
     fill_large(&server.database("api_broken"), 20_000);
     let mut connection = http::connect(service.address);
-    connection.send(b"GET /api/agents/001/alerts HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    connection.send(b"GET /api/agents/001/alerts HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
     let mut begin = [0; 4096];
     let read = connection.stream.read_exact(&mut begin);
     let head = String::from_utf8_lossy(&begin);

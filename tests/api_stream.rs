@@ -26,7 +26,7 @@ impl Events {
         let mut stream = TcpStream::connect(service.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
         // HTTP/1.0 has no chunks.
-        write!(stream, "GET {path} HTTP/1.0\r\nhost: x\r\nlast-event-id: {last}\r\n\r\n").unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\nhost: localhost\r\nlast-event-id: {last}\r\n\r\n").unwrap();
         let mut lines = BufReader::new(stream);
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
@@ -188,7 +188,7 @@ fn streams_are_limited_and_end_with_the_service() {
     loop {
         // The place is free when the service has seen that the client is gone.
         let mut stream = TcpStream::connect(service.address).unwrap();
-        write!(stream, "GET /api/alerts/stream HTTP/1.0\r\n\r\n").unwrap();
+        write!(stream, "GET /api/alerts/stream HTTP/1.0\r\nhost: localhost\r\n\r\n").unwrap();
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line).unwrap();
         if line.contains(" 200 ") {
@@ -209,7 +209,7 @@ fn a_position_that_is_gone_is_told() {
     let (_home, service) = service("api_lost");
     // A record's number means nothing to a replica set.
     let mut stream = TcpStream::connect(service.address).unwrap();
-    write!(stream, "GET /api/alerts/stream?last_event_id=r5 HTTP/1.0\r\n\r\n").unwrap();
+    write!(stream, "GET /api/alerts/stream?last_event_id=r5 HTTP/1.0\r\nhost: localhost\r\n\r\n").unwrap();
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     assert!(lines.any(|line| line == "event: lost"));
     let database = mongod::shared().database("api_lost");

@@ -126,7 +126,7 @@ impl Parameters {
         let Some(text) = self.text("fields") else {
             return Ok(Vec::new());
         };
-        let fields: Vec<String> = text.split(',').map(|field| field.trim().to_owned()).collect();
+        let fields: Vec<String> = text.split(',').map(|field| field.trim_matches(' ').to_owned()).collect();
         let is_name = |field: &String| {
             let mut parts = field.split('.');
             let plain = |part: &str| !part.starts_with('$') && !part.contains(char::is_control);
