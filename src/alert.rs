@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 pub mod completion;
 pub mod enrich;
+pub mod posted;
 
 mod bson;
 mod convert;

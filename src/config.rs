@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use crate::alert::enrich::{self, Enricher};
 use crate::filter::{self, Filter};
 use crate::home::{Home, settings_folders};
-use crate::{alerts_log, delivery, serve, spool, store};
+use crate::{alerts_log, delivery, relay, serve, spool, store};
 
 mod environment;
 mod suggestion;
@@ -64,6 +64,14 @@ impl Settings {
     pub fn enricher(&self) -> Result<Enricher, Fault> {
         let site = self.site.as_deref().unwrap_or("default");
         Enricher::new(site, &self.enrich, &self.redact).map_err(Fault)
+    }
+
+    /// Stands for the destination and for everything that decides what becomes of an alert.
+    pub fn relay_key(&self, destination: &str) -> relay::Key {
+        let (site, filter, enrich, redact) = (&self.site, &self.filter, &self.enrich, &self.redact);
+        relay::Key::of(&format!(
+            "{destination} {site:?} {filter:?} {enrich:?} {redact:?}"
+        ))
     }
 
     /// What decides which alerts are stored, by these settings.

@@ -23,9 +23,9 @@ mod outcome;
 mod settings;
 
 pub use breaker::Breaker;
-pub use drain::{Drained, Limits};
+pub use drain::{Drained, Error as DrainError, Limits};
 use memory::Memory;
-pub use name::destination_name;
+pub use name::{destination_name, write as write_destination_name};
 pub use outcome::{Error, Kept, Outcome};
 pub use settings::{Mode, Settings};
 

@@ -14,6 +14,7 @@ mod delivery;
 mod filter;
 mod home;
 mod ossec_conf;
+mod relay;
 mod serve;
 mod setting;
 mod spool;
@@ -156,7 +157,7 @@ fn input(file: Option<&std::path::Path>) -> Input {
 fn run_token(command: &TokenCommand, home: &Home, format: commands::Format) -> anyhow::Result<u8> {
     let tokens = Tokens::open(home, format)?;
     match command {
-        TokenCommand::New { name, scope, site } => tokens.new(name, scope, site.as_deref()),
+        TokenCommand::New { name, scope, site } => tokens.make(name, scope, site.as_deref()),
         TokenCommand::List => tokens.list(),
         TokenCommand::Drop { name } => tokens.drop(name),
     }

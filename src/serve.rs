@@ -15,18 +15,24 @@ mod body;
 mod connection;
 mod error;
 mod etag;
+mod forwarder;
 mod health;
+mod hooks;
+mod ingest;
 mod lifecycle;
 mod limits;
 mod listen;
 mod metrics;
 mod notify;
+mod posted;
+mod relay_socket;
 mod repeating;
 mod routes;
 mod settings;
 mod signals;
 mod tls;
 mod tokens;
+mod webhook;
 
 pub use settings::Settings;
 pub use tokens::{Entry as Token, Scope, TokenFile};
@@ -34,7 +40,7 @@ pub use tokens::{Entry as Token, Scope, TokenFile};
 use crate::alert::enrich::Enricher;
 use crate::filter::Filter;
 use crate::home::Home;
-use crate::{delivery, spool, store};
+use crate::{delivery, relay, spool, store};
 
 /// What the service is made of, as the settings say it.
 pub struct Parts {
@@ -54,6 +60,8 @@ pub struct Parts {
     pub filter: Filter,
     /// Where things lie.
     pub home: Home,
+    /// Stands for these settings: hooks with others are told to go their own way.
+    pub relay_key: relay::Key,
     /// Work that is done inside the service, again and again.
     pub periodic: Option<Periodic>,
 }
@@ -84,4 +92,22 @@ pub enum Fault {
 /// What keeps it from starting; MongoDB being away does not.
 pub fn run(parts: Parts) -> Result<(), Fault> {
     lifecycle::run(parts)
+}
+
+/// Looks at the settings without listening; says where the service would be, and what it wants.
+///
+/// # Errors
+///
+/// What would keep it from starting.
+pub fn validate(settings: &Settings, home: &Home) -> Result<String, String> {
+    let tokens = tokens::Tokens::new(settings, TokenFile::of(home.state()))?;
+    let (addresses, tls) = lifecycle::prepare(settings, &tokens)?;
+    let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    let tls = if tls.is_some() { "TLS" } else { "no TLS" };
+    let wanted = if tokens.are_wanted() {
+        "with tokens"
+    } else {
+        "without tokens"
+    };
+    Ok(format!("{}, {tls}, {wanted}", addresses.join(" ")))
 }

@@ -17,13 +17,15 @@ mod inspect;
 pub mod reader;
 mod refusal;
 mod settings;
+mod writer;
 
 pub use batch::Batch;
-pub use bulk::{Answer, Bulk, IN_FLIGHT, Task, Waiting};
+pub use bulk::{Answer, Bulk, IN_FLIGHT, Task};
 pub use connect::validate;
 pub use inspect::{Report, inspect};
 pub use reader::Reader;
 pub use settings::Settings;
+pub use writer::Writer;
 
 use mongodb::bson::{self, RawDocument};
 use serde_json::Value;

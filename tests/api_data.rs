@@ -34,7 +34,10 @@ impl Dice {
     }
 
     pub(crate) fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % sides
     }
 }
@@ -51,7 +54,11 @@ impl Known {
         Self {
             id: format!("{:032x}", number * 7919 + dice.roll(7919)),
             time: now - i64::try_from(number * 500 + dice.roll(500)).unwrap(),
-            site: if dice.roll(8) == 0 { "north" } else { "default" },
+            site: if dice.roll(8) == 0 {
+                "north"
+            } else {
+                "default"
+            },
             agent: format!("{:03}", dice.roll(20)),
             risk: match level {
                 12.. => "critical",
@@ -111,16 +118,22 @@ pub(crate) fn now() -> i64 {
 }
 
 pub(crate) fn rfc3339(millis: i64) -> String {
-    DateTime::from_millis(millis).try_to_rfc3339_string().unwrap()
+    DateTime::from_millis(millis)
+        .try_to_rfc3339_string()
+        .unwrap()
 }
 
 fn millis(text: &str) -> i64 {
-    DateTime::parse_rfc3339_str(text).unwrap().timestamp_millis()
+    DateTime::parse_rfc3339_str(text)
+        .unwrap()
+        .timestamp_millis()
 }
 
 pub(crate) fn fill(database: &Database, count: usize, now: i64) -> Vec<Known> {
     let mut dice = Dice::new();
-    let all: Vec<Known> = (0..count).map(|number| Known::made(number, now, &mut dice)).collect();
+    let all: Vec<Known> = (0..count)
+        .map(|number| Known::made(number, now, &mut dice))
+        .collect();
     insert(database, &all);
     all
 }
@@ -143,7 +156,10 @@ pub(crate) fn service(database: &str) -> (Wazuh, Service) {
 
 pub(crate) fn wait_for_indexes(database: &Database) {
     for _ in 0..600 {
-        let names = database.collection::<Document>("alerts").list_index_names().run();
+        let names = database
+            .collection::<Document>("alerts")
+            .list_index_names()
+            .run();
         if names.is_ok_and(|names| names.len() > 5) {
             return;
         }
@@ -184,5 +200,7 @@ pub(crate) fn ask(service: &Service, path: &str) -> Value {
 /// One field of each document of an answer.
 pub(crate) fn column(answer: &Value, field: &str) -> Vec<String> {
     let data = answer["data"].as_array().expect("a list");
-    data.iter().map(|one| one[field].as_str().unwrap_or("-").to_owned()).collect()
+    data.iter()
+        .map(|one| one[field].as_str().unwrap_or("-").to_owned())
+        .collect()
 }

@@ -23,7 +23,10 @@ fn every_route_is_described_and_every_description_is_a_route() {
     let (_home, service) = service("api_document");
     let api = Api::of(service);
     let described: BTreeSet<String> = api.paths().into_iter().collect();
-    let routed = ROUTES.split(".route(").skip(1).filter_map(|rest| rest.split('"').nth(1));
+    let routed = ROUTES
+        .split(".route(")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').nth(1));
     let routed: BTreeSet<String> = routed.map(str::to_owned).collect();
     assert_eq!(described, routed);
     for path in &described {
@@ -51,11 +54,23 @@ fn every_answer_is_as_it_is_described() {
     let date = DateTime::now();
     for collection in ["agents", "software_inventory", "os_info"] {
         let row = doc! { "agent_id": "001", "name": "bash", "_site": "default", "_fetched_at": date, "status": "active" };
-        database.collection(collection).insert_one(row).run().unwrap();
+        database
+            .collection(collection)
+            .insert_one(row)
+            .run()
+            .unwrap();
     }
     let state = doc! { "_site": "default", "agent_id": "001", "kind": "software", "checked_at": date, "complete": true, "count": 1_i64 };
-    database.collection("collect_state").insert_one(state).run().unwrap();
-    database.collection("collect_runs").insert_one(doc! { "started_at": date, "site": "default" }).run().unwrap();
+    database
+        .collection("collect_state")
+        .insert_one(state)
+        .run()
+        .unwrap();
+    database
+        .collection("collect_runs")
+        .insert_one(doc! { "started_at": date, "site": "default" })
+        .run()
+        .unwrap();
     let api = Api::of(service);
     let alert = &all[0].id;
     for (path, asked, status) in [
@@ -65,7 +80,11 @@ fn every_answer_is_as_it_is_described() {
         ("/api/agents", "/api/agents", 200),
         ("/api/agents/{id}", "/api/agents/001", 200),
         ("/api/agents/{id}", "/api/agents/777", 404),
-        ("/api/agents/{id}/alerts", "/api/agents/001/alerts?with_id=true", 200),
+        (
+            "/api/agents/{id}/alerts",
+            "/api/agents/001/alerts?with_id=true",
+            200,
+        ),
         ("/api/agents/{id}/{kind}", "/api/agents/001/software", 200),
         ("/api/agents/{id}/{kind}", "/api/agents/001/osinfo", 200),
         ("/api/agents/{id}/{kind}", "/api/agents/001/none", 404),
@@ -81,7 +100,10 @@ fn every_answer_is_as_it_is_described() {
         assert_eq!(answer.status, status, "{asked}: {}", answer.text());
         api.check(path, asked, &answer);
         let lists = answer.json()["data"].as_array().is_some_and(Vec::is_empty);
-        assert!(!lists || path.contains("osinfo"), "{asked}: nothing to check");
+        assert!(
+            !lists || path.contains("osinfo"),
+            "{asked}: nothing to check"
+        );
     }
 }
 
@@ -91,7 +113,11 @@ fn whatever_is_asked_is_answered_by_the_document() {
     let (_home, service) = service("api_sweep");
     let database = mongod::shared().database("api_sweep");
     fill(&database, 200, now());
-    database.collection("agents").insert_one(doc! { "agent_id": "001", "status": "active" }).run().unwrap();
+    database
+        .collection("agents")
+        .insert_one(doc! { "agent_id": "001", "status": "active" })
+        .run()
+        .unwrap();
     let api = Api::of(service);
     let (mut asked, mut good, mut bad) = (0, 0, 0);
     for path in api.paths() {
@@ -99,7 +125,12 @@ fn whatever_is_asked_is_answered_by_the_document() {
         if path.ends_with("/stream") || operation.is_null() {
             continue;
         }
-        let parameters: Vec<Value> = operation["parameters"].as_array().into_iter().flatten().map(|one| api.resolve(one)).collect();
+        let parameters: Vec<Value> = operation["parameters"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|one| api.resolve(one))
+            .collect();
         for parameter in &parameters {
             for value in values(&parameter["schema"]) {
                 let target = target(&path, &parameters, parameter, &value);
@@ -107,19 +138,33 @@ fn whatever_is_asked_is_answered_by_the_document() {
                 asked += 1;
                 api.check(&path, &target, &answer);
                 assert!(answer.status < 500, "{target}: {}", answer.text());
-                let fits = fits(&parameter["schema"], &Value::from(value.clone()), &api.document).is_ok();
+                let fits = fits(
+                    &parameter["schema"],
+                    &Value::from(value.clone()),
+                    &api.document,
+                )
+                .is_ok();
                 let is_query = parameter["in"] == "query";
                 if is_query && fits && !free(parameter) {
                     assert_eq!(answer.status, 200, "{target} is allowed: {}", answer.text());
                     good += 1;
                 }
                 if is_query && !fits {
-                    assert_eq!(answer.status, 400, "{target} is not allowed: {}", answer.text());
+                    assert_eq!(
+                        answer.status,
+                        400,
+                        "{target} is not allowed: {}",
+                        answer.text()
+                    );
                     bad += 1;
                 }
             }
         }
-        let unknown = format!("{}{}unknown=1", target(&path, &parameters, &json!({}), ""), if path == "/api/software" { '&' } else { '?' });
+        let unknown = format!(
+            "{}{}unknown=1",
+            target(&path, &parameters, &json!({}), ""),
+            if path == "/api/software" { '&' } else { '?' }
+        );
         if path.starts_with("/api/") {
             let answer = api.service.get(&unknown, &[]);
             api.check(&path, &unknown, &answer);
@@ -127,12 +172,18 @@ fn whatever_is_asked_is_answered_by_the_document() {
         }
     }
     println!("{asked} questions, {good} good, {bad} bad");
-    assert!(good > 100 && bad > 100 && asked > 500, "{asked} questions, {good} good, {bad} bad");
+    assert!(
+        good > 100 && bad > 100 && asked > 500,
+        "{asked} questions, {good} good, {bad} bad"
+    );
 }
 
 /// What may be well formed and still mean nothing: a position of no list, a zone of no country.
 fn free(parameter: &Value) -> bool {
-    matches!(parameter["name"].as_str(), Some("next" | "zone" | "site" | "until" | "since"))
+    matches!(
+        parameter["name"].as_str(),
+        Some("next" | "zone" | "site" | "until" | "since")
+    )
 }
 
 fn target(path: &str, all: &[Value], wrong: &Value, value: &str) -> String {
@@ -149,21 +200,70 @@ fn target(path: &str, all: &[Value], wrong: &Value, value: &str) -> String {
         let value = encoded(if is_wrong { value } else { usual });
         match parameter["in"].as_str() {
             Some("path") => path = path.replace(&format!("{{{name}}}"), &value),
-            Some("query") if is_wrong || parameter["required"] == true => query.push(format!("{name}={value}")),
+            Some("query") if is_wrong || parameter["required"] == true => {
+                query.push(format!("{name}={value}"))
+            }
             _ => {}
         }
     }
     let query = query.join("&");
-    if query.is_empty() { path } else { format!("{path}?{query}") }
+    if query.is_empty() {
+        path
+    } else {
+        format!("{path}?{query}")
+    }
 }
 
 /// Values around what a schema allows, and some that nobody should send.
 fn values(schema: &Value) -> Vec<String> {
     let mut values: Vec<String> = [
-        "", "0", "1", "-1", "007", "1e3", "99999999999999999999", "true", "TRUE", "null", "NaN", "a b", "%", "+", "é", "\u{1F600}",
-        "'", "\"", "{\"$gt\":\"\"}", "$where", "[]", "..", "../../etc/passwd", "\0", "\u{1}", "\r\nx: y", "(", "[a-", ".*", "a,b", "a.b",
-        ",", ".", "2026-01-01T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-01", "24h", "1 fortnight", "hour", "15minute", "0day",
-        "UTC", "Europe/Berlin", "+02:00", "critical", "software", "risk,time",
+        "",
+        "0",
+        "1",
+        "-1",
+        "007",
+        "1e3",
+        "99999999999999999999",
+        "true",
+        "TRUE",
+        "null",
+        "NaN",
+        "a b",
+        "%",
+        "+",
+        "é",
+        "\u{1F600}",
+        "'",
+        "\"",
+        "{\"$gt\":\"\"}",
+        "$where",
+        "[]",
+        "..",
+        "../../etc/passwd",
+        "\0",
+        "\u{1}",
+        "\r\nx: y",
+        "(",
+        "[a-",
+        ".*",
+        "a,b",
+        "a.b",
+        ",",
+        ".",
+        "2026-01-01T00:00:00Z",
+        "2026-13-01T00:00:00Z",
+        "2026-01-01",
+        "24h",
+        "1 fortnight",
+        "hour",
+        "15minute",
+        "0day",
+        "UTC",
+        "Europe/Berlin",
+        "+02:00",
+        "critical",
+        "software",
+        "risk,time",
     ]
     .map(str::to_owned)
     .into();
@@ -190,7 +290,12 @@ impl Api {
     }
 
     fn paths(&self) -> Vec<String> {
-        self.document["paths"].as_object().unwrap().keys().cloned().collect()
+        self.document["paths"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect()
     }
 
     fn resolve(&self, value: &Value) -> Value {
@@ -203,22 +308,31 @@ impl Api {
         let status = answer.status.to_string();
         let responses = &self.document["paths"][path]["get"]["responses"];
         let described = self.resolve(&responses[&status]);
-        assert!(described.is_object(), "{asked}: {status} is not described: {}", answer.text());
+        assert!(
+            described.is_object(),
+            "{asked}: {status} is not described: {}",
+            answer.text()
+        );
         let Some(content) = described["content"].as_object() else {
             assert!(answer.body.is_empty(), "{asked}: {}", answer.text());
             return;
         };
         let kind = answer.header("content-type").unwrap_or_default();
-        let schema = content.get(kind).unwrap_or_else(|| panic!("{asked}: {kind} is not described"));
+        let schema = content
+            .get(kind)
+            .unwrap_or_else(|| panic!("{asked}: {kind} is not described"));
         if kind == "application/json" {
-            fits(&schema["schema"], &answer.json(), &self.document).unwrap_or_else(|why| panic!("{asked}: {why}: {}", answer.text()));
+            fits(&schema["schema"], &answer.json(), &self.document)
+                .unwrap_or_else(|why| panic!("{asked}: {why}: {}", answer.text()));
         }
     }
 }
 
 fn resolve<'a>(value: &'a Value, document: &'a Value) -> &'a Value {
     match value["$ref"].as_str() {
-        Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap_or_else(|| panic!("{reference} leads nowhere")),
+        Some(reference) => document
+            .pointer(reference.trim_start_matches('#'))
+            .unwrap_or_else(|| panic!("{reference} leads nowhere")),
         None => value,
     }
 }
@@ -243,7 +357,13 @@ fn fits(schema: &Value, value: &Value, document: &Value) -> Result<(), String> {
         Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     };
-    let number = value.as_i64().or_else(|| value.as_str().filter(|text| !text.starts_with('+'))?.parse().ok());
+    let number = value.as_i64().or_else(|| {
+        value
+            .as_str()
+            .filter(|text| !text.starts_with('+'))?
+            .parse()
+            .ok()
+    });
     let is = |kind: &&str| match *kind {
         "object" => value.is_object(),
         "array" => value.is_array(),
@@ -258,7 +378,9 @@ fn fits(schema: &Value, value: &Value, document: &Value) -> Result<(), String> {
         return fault("type");
     }
     if let Some(number) = number.filter(|_| types.contains(&"integer")) {
-        let low = schema["minimum"].as_i64().is_some_and(|least| number < least);
+        let low = schema["minimum"]
+            .as_i64()
+            .is_some_and(|least| number < least);
         let high = schema["maximum"].as_i64().is_some_and(|most| number > most);
         if low || high {
             return fault("minimum or maximum");
@@ -266,7 +388,14 @@ fn fits(schema: &Value, value: &Value, document: &Value) -> Result<(), String> {
     }
     if let Some(text) = value.as_str() {
         let length = u64::try_from(text.len()).unwrap();
-        if text.contains('\0') || schema["maxLength"].as_u64().is_some_and(|most| length > most) || schema["minLength"].as_u64().is_some_and(|least| length < least) {
+        if text.contains('\0')
+            || schema["maxLength"]
+                .as_u64()
+                .is_some_and(|most| length > most)
+            || schema["minLength"]
+                .as_u64()
+                .is_some_and(|least| length < least)
+        {
             return fault("length");
         }
         if let Some(pattern) = schema["pattern"].as_str()

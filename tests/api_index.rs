@@ -64,7 +64,11 @@ fn every_filter_and_pair_of_filters_reads_little_more_than_it_returns() {
             }
         }
     }
-    let three = [("group", "web".into()), ("mitre", "T1110".into()), ("agent_id", "007".into())];
+    let three = [
+        ("group", "web".into()),
+        ("mitre", "T1110".into()),
+        ("agent_id", "007".into()),
+    ];
     watched.check(&three);
     // A text reads documents, but only those of its window and its filter.
     watched.compare(&[("q", "alpha17".into())], 1000);
@@ -76,8 +80,16 @@ fn a_small_page_reads_little_too() {
     let (home, service) = service("api_small_pages");
     let database = mongod::shared().database("api_small_pages");
     let all = fill(&database, 5000, now());
-    let watched = Watched { database, service, all, _home: home };
-    for question in [vec![], vec![("group", "web".to_owned()), ("mitre", "T1110".to_owned())]] {
+    let watched = Watched {
+        database,
+        service,
+        all,
+        _home: home,
+    };
+    for question in [
+        vec![],
+        vec![("group", "web".to_owned()), ("mitre", "T1110".to_owned())],
+    ] {
         let (read, ()) = watched.reads(|| {
             let mut question = question.clone();
             question.push(("limit", "1".into()));
@@ -92,16 +104,27 @@ fn counting_reads_no_document() {
     let (home, service) = service("api_counts");
     let database = mongod::shared().database("api_counts");
     let all = fill(&database, 12_000, now());
-    let watched = Watched { database, service, all, _home: home };
+    let watched = Watched {
+        database,
+        service,
+        all,
+        _home: home,
+    };
     let question = vec![("group", "web".to_owned()), ("agent_id", "007".to_owned())];
     let expected = right(&watched.all, &question).len();
     let (read, ()) = watched.reads(|| {
         let mut question = question.clone();
         question.extend([("count", "true".to_owned()), ("limit", "1".to_owned())]);
         let answer = ask(&watched.service, &path("/api/alerts", &question));
-        assert_eq!((&answer["count"], &answer["count_capped"]), (&expected.into(), &false.into()));
+        assert_eq!(
+            (&answer["count"], &answer["count_capped"]),
+            (&expected.into(), &false.into())
+        );
         let answer = ask(&watched.service, "/api/alerts?count=1&limit=1");
-        assert_eq!((&answer["count"], &answer["count_capped"]), (&10_000.into(), &true.into()));
+        assert_eq!(
+            (&answer["count"], &answer["count_capped"]),
+            (&10_000.into(), &true.into())
+        );
         let answer = ask(&watched.service, "/api/alerts/stats");
         assert_eq!(answer["total"], 12_000);
     });
@@ -117,7 +140,9 @@ fn the_indexes_stay_under_a_quarter_of_the_data() {
     for round in 0..200 {
         for (place, alert) in lines.iter().enumerate() {
             let second = 1_748_872_000 + round * 60 + place;
-            let alert = alert.clone().with("id", Json::Text(format!("{second}.{round}{place}")));
+            let alert = alert
+                .clone()
+                .with("id", Json::Text(format!("{second}.{round}{place}")));
             let time = rfc3339(i64::try_from(second * 1000 + place).unwrap());
             writeln!(out, "{}", alert.with("timestamp", Json::Text(time))).unwrap();
         }
@@ -126,10 +151,17 @@ fn the_indexes_stay_under_a_quarter_of_the_data() {
     assert!(stored.status.success(), "{stored:?}");
     let database = mongod::shared().database("api_index_size");
     mongod::shared().admin(doc! { "fsync": 1 });
-    let stats = database.run_command(doc! { "collStats": "alerts" }).run().unwrap();
+    let stats = database
+        .run_command(doc! { "collStats": "alerts" })
+        .run()
+        .unwrap();
     let data = number(stats.get("size"));
     let indexes = number(stats.get("totalIndexSize"));
-    println!("{} alerts, indexes {:.1} % of the data", stats.get("count").unwrap(), 100.0 * indexes / data);
+    println!(
+        "{} alerts, indexes {:.1} % of the data",
+        stats.get("count").unwrap(),
+        100.0 * indexes / data
+    );
     assert!(indexes < data / 4.0, "{indexes} of {data}: {stats}");
 }
 
@@ -142,7 +174,10 @@ impl Watched {
     fn check(&self, question: &[(&str, String)]) {
         let (read, (returned, pages)) = self.reads(|| self.compare(question, 3));
         let most = 2 * returned + 100 * pages;
-        assert!(read <= most, "{question:?}: {read} documents read, {returned} returned on {pages} pages");
+        assert!(
+            read <= most,
+            "{question:?}: {read} documents read, {returned} returned on {pages} pages"
+        );
     }
 
     /// Compares so many pages with the right answer; how many documents on how many pages.
@@ -171,13 +206,27 @@ impl Watched {
     /// How many documents the work makes mongod read, with what the work gives.
     fn reads<T>(&self, work: impl FnOnce() -> T) -> (usize, T) {
         let profile = self.database.collection::<Document>("system.profile");
-        self.database.run_command(doc! { "profile": 0 }).run().unwrap();
+        self.database
+            .run_command(doc! { "profile": 0 })
+            .run()
+            .unwrap();
         profile.drop().run().unwrap();
-        self.database.run_command(doc! { "create": "system.profile", "capped": true, "size": 64 << 20 }).run().unwrap();
-        self.database.run_command(doc! { "profile": 2 }).run().unwrap();
+        self.database
+            .run_command(doc! { "create": "system.profile", "capped": true, "size": 64 << 20 })
+            .run()
+            .unwrap();
+        self.database
+            .run_command(doc! { "profile": 2 })
+            .run()
+            .unwrap();
         let given = work();
-        self.database.run_command(doc! { "profile": 0 }).run().unwrap();
-        let seen = profile.find(doc! { "appName": "custom-mongo", "ns": format!("{}.alerts", self.database.name()) });
+        self.database
+            .run_command(doc! { "profile": 0 })
+            .run()
+            .unwrap();
+        let seen = profile.find(
+            doc! { "appName": "custom-mongo", "ns": format!("{}.alerts", self.database.name()) },
+        );
         let mut documents = 0;
         let mut operations = 0;
         for seen in seen.run().unwrap() {

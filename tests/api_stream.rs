@@ -24,17 +24,29 @@ impl Events {
     /// Connects; `last` is what the browser sends when it comes back.
     fn open(service: &Service, path: &str, last: &str) -> Self {
         let mut stream = TcpStream::connect(service.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(40)))
+            .unwrap();
         // HTTP/1.0 has no chunks.
-        write!(stream, "GET {path} HTTP/1.0\r\nhost: localhost\r\nlast-event-id: {last}\r\n\r\n").unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.0\r\nhost: localhost\r\nlast-event-id: {last}\r\n\r\n"
+        )
+        .unwrap();
         let mut lines = BufReader::new(stream);
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             assert!(lines.read_line(&mut head).unwrap() > 0, "{head}");
         }
-        assert!(head.starts_with("HTTP/1.0 200") || head.starts_with("HTTP/1.1 200"), "{head}");
+        assert!(
+            head.starts_with("HTTP/1.0 200") || head.starts_with("HTTP/1.1 200"),
+            "{head}"
+        );
         assert!(head.contains("text/event-stream"), "{head}");
-        let mut events = Self { lines, last: last.to_owned() };
+        let mut events = Self {
+            lines,
+            last: last.to_owned(),
+        };
         // The first block has the position and no data.
         events.block().unwrap();
         events
@@ -72,7 +84,9 @@ impl Events {
 
     #[track_caller]
     fn ids(&mut self, count: usize) -> Vec<String> {
-        (0..count).map(|_| self.next()["_id"].as_str().unwrap().to_owned()).collect()
+        (0..count)
+            .map(|_| self.next()["_id"].as_str().unwrap().to_owned())
+            .collect()
     }
 }
 
@@ -101,15 +115,26 @@ fn tells_of_each_alert_once(server: &Mongod, database: &str) {
     wait_for_indexes(&database);
     insert(&database, &alerts(0, 5));
     let mut all = Events::open(&service, "/api/alerts/stream", "");
-    let mut some = Events::open(&service, "/api/alerts/stream?agent_id=002&fields=agent_id", "");
+    let mut some = Events::open(
+        &service,
+        "/api/alerts/stream?agent_id=002&fields=agent_id",
+        "",
+    );
     let begin = all.last.clone();
     assert!(!begin.is_empty(), "a position before the first alert");
     let first = alerts(10, 20);
     insert(&database, &first);
-    assert_eq!(all.ids(20), ids(&first), "what was there before is not told");
+    assert_eq!(
+        all.ids(20),
+        ids(&first),
+        "what was there before is not told"
+    );
     for _ in 0..10 {
         let one = some.next();
-        assert_eq!((one["agent_id"].as_str(), one.as_object().unwrap().len()), (Some("002"), 1));
+        assert_eq!(
+            (one["agent_id"].as_str(), one.as_object().unwrap().len()),
+            (Some("002"), 1)
+        );
     }
     // A client that goes away, at any event.
     let mut back = Events::open(&service, "/api/alerts/stream", &begin);
@@ -182,26 +207,40 @@ fn streams_are_limited_and_end_with_the_service() {
     let mut first = Events::open(&service, "/api/alerts/stream", "");
     let second = Events::open(&service, "/api/alerts/stream", "");
     let refused = service.get("/api/alerts/stream", &[]);
-    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("30")));
+    assert_eq!(
+        (refused.status, refused.header("retry-after")),
+        (503, Some("30"))
+    );
     drop(second);
     let begun = Instant::now();
     loop {
         // The place is free when the service has seen that the client is gone.
         let mut stream = TcpStream::connect(service.address).unwrap();
-        write!(stream, "GET /api/alerts/stream HTTP/1.0\r\nhost: localhost\r\n\r\n").unwrap();
+        write!(
+            stream,
+            "GET /api/alerts/stream HTTP/1.0\r\nhost: localhost\r\n\r\n"
+        )
+        .unwrap();
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line).unwrap();
         if line.contains(" 200 ") {
             break;
         }
-        assert!(begun.elapsed() < Duration::from_secs(40), "the place stays taken: {line}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(40),
+            "the place stays taken: {line}"
+        );
         thread::sleep(Duration::from_millis(200));
     }
     let begun = Instant::now();
     service.signal(Signal::SIGTERM);
     assert_eq!(first.block(), None, "the stream ends");
     assert_eq!(service.end().0, 0);
-    assert!(begun.elapsed() < Duration::from_secs(8), "the end took {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "the end took {:?}",
+        begun.elapsed()
+    );
 }
 
 #[test]
@@ -209,11 +248,18 @@ fn a_position_that_is_gone_is_told() {
     let (_home, service) = service("api_lost");
     // A record's number means nothing to a replica set.
     let mut stream = TcpStream::connect(service.address).unwrap();
-    write!(stream, "GET /api/alerts/stream?last_event_id=r5 HTTP/1.0\r\nhost: localhost\r\n\r\n").unwrap();
+    write!(
+        stream,
+        "GET /api/alerts/stream?last_event_id=r5 HTTP/1.0\r\nhost: localhost\r\n\r\n"
+    )
+    .unwrap();
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     assert!(lines.any(|line| line == "event: lost"));
     let database = mongod::shared().database("api_lost");
     thread::sleep(Duration::from_secs(1));
     insert(&database, &alerts(0, 1));
-    assert!(lines.any(|line| line.contains("00000000")), "it goes on with what is new");
+    assert!(
+        lines.any(|line| line.contains("00000000")),
+        "it goes on with what is new"
+    );
 }

@@ -13,7 +13,7 @@ const LINES: [&[&str]; 9] = [
     &["config"],
     &["serve"],
     &["delivery"],
-    &["alerts_log", "filter", "spool", "store"],
+    &["alerts_log", "filter", "relay", "spool", "store"],
     &["alert", "ossec_conf"],
     &["home", "setting"],
 ];
@@ -33,7 +33,7 @@ const DOORS: [(&str, &[&str]); 16] = [
     ("toml", &["config"]),
     ("directories", &["home"]),
     ("crc32fast", &["spool"]),
-    ("flate2", &["alerts_log"]),
+    ("flate2", &["alerts_log", "serve"]),
     ("memchr", &["alerts_log"]),
     ("regex_lite", &["alert"]),
 ];

@@ -96,10 +96,11 @@ impl<S: Read + Write> Connection<S> {
             request += "host: localhost\r\n";
         }
         for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
+            request.extend([name, ": ", value, "\r\n"]);
         }
         if method == "POST" {
-            request += &format!("content-length: {}\r\n", body.len());
+            let length = body.len().to_string();
+            request.extend(["content-length: ", &length, "\r\n"]);
         }
         self.send(&[request.as_bytes(), b"\r\n", body].concat())?;
         self.answer(method)
@@ -144,13 +145,11 @@ impl<S: Read + Write> Connection<S> {
         if answer.header("transfer-encoding") == Some("chunked") {
             return self.chunks();
         }
-        match answer.header("content-length") {
-            Some(length) => self.exactly(length.parse().map_err(io::Error::other)?),
-            None => {
-                while self.more()? {}
-                Ok(std::mem::take(&mut self.read))
-            }
+        if let Some(length) = answer.header("content-length") {
+            return self.exactly(length.parse().map_err(io::Error::other)?);
         }
+        while self.more()? {}
+        Ok(std::mem::take(&mut self.read))
     }
 
     fn chunks(&mut self) -> io::Result<Vec<u8>> {

@@ -7,7 +7,9 @@
     reason = "a test that cannot go on fails here and says why"
 )]
 
+mod analysisd;
 mod api_data;
+mod background;
 mod call;
 mod certificates;
 mod http;
@@ -17,10 +19,12 @@ mod mongod;
 mod proxy;
 mod scratch;
 mod service;
+mod serving;
 mod wazuh;
 
 // ---------------------------------------------------------------------------
 
+mod agreement;
 mod api_document;
 mod api_index;
 mod api_inventory;
@@ -28,23 +32,29 @@ mod api_pages;
 mod api_stream;
 mod architecture;
 mod arguments;
+mod backfill;
 mod breaker;
 mod commands;
 mod depth;
 mod documents;
 mod enrichment;
 mod filters;
+mod follow;
+mod forwarder;
 mod golden;
 mod hostile;
 mod indexes;
 mod killed;
 mod outages;
 mod owner;
+mod relay;
 mod serve;
 mod serve_access;
 mod serve_limits;
 mod serve_tls;
+mod served;
 mod settings;
 mod spooled;
 mod stores;
 mod surroundings;
+mod webhook;

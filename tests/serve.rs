@@ -229,7 +229,7 @@ fn systemd_is_told_that_it_is_ready_alive_and_stopping() {
 }
 
 #[test]
-fn a_frozen_service_is_silent_to_the_watchdog() {
+fn a_watchdog_of_another_process_gets_no_sign_of_life() {
     let path = scratch::fresh("notify").join("socket");
     let socket = UnixDatagram::bind(&path).unwrap();
     let mut wazuh = Wazuh::new("serve_watchdog");
@@ -246,7 +246,6 @@ fn a_frozen_service_is_silent_to_the_watchdog() {
         .unwrap();
     let mut text = [0; 100];
     assert_eq!(socket.recv(&mut text).unwrap(), "READY=1".len());
-    // Meant for another process: this one owes no sign of life.
     assert!(socket.recv(&mut text).is_err());
 }
 
@@ -287,6 +286,9 @@ fn wrong_settings_are_78_and_named() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(78), "{setting}: {said}");
         assert!(said.contains(named), "{setting}: {said}");
+        let check = wazuh.json("check --config-only");
+        assert!(check.to_string().contains(named), "{check}");
+        assert_eq!(check["ok"], false, "{check}");
     }
     // Nothing of it keeps the hook from its work.
     let wazuh = Wazuh::with_uri(&mongod::shared().uri(), "serve_wrong_hook");

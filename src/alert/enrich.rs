@@ -49,6 +49,8 @@ pub enum Source {
     Follow,
     /// A line of alerts.json or one of its archives, after the fact.
     Backfill,
+    /// Posted to `serve`.
+    Webhook,
     /// Replayed by hand with `--test`.
     Test,
     /// The built-in sample of `--test`: its document expires after an hour.
@@ -65,6 +67,7 @@ impl Source {
             Self::Hook => "hook",
             Self::Follow => "follow",
             Self::Backfill => "backfill",
+            Self::Webhook => "webhook",
             Self::Test | Self::Sample => "test",
         }
     }
@@ -77,6 +80,7 @@ impl Source {
             Self::Sample => 3,
             Self::Follow => 4,
             Self::Backfill => 5,
+            Self::Webhook => 6,
         }
     }
 
@@ -87,6 +91,7 @@ impl Source {
             3 => Self::Sample,
             4 => Self::Follow,
             5 => Self::Backfill,
+            6 => Self::Webhook,
             _ => Self::Hook,
         }
     }
@@ -124,7 +129,7 @@ impl Risk {
 }
 
 /// Turns alerts into documents; keeps its buffers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Enricher {
     site: String,
     settings: Settings,
@@ -169,7 +174,7 @@ struct Facts {
 
 /// A block of another format before ours in ossec.conf cuts `full_log` to 165 bytes
 /// (`os_integrator/integrator.c`); the last of them may be dots.
-const CUT_FULL_LOG: usize = 160;
+pub(super) const CUT_FULL_LOG: usize = 160;
 
 impl Enricher {
     /// Prepares the settings for use; `site` is part of every identity.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg, OFlag};
+use sha2::{Digest, Sha256};
 
 use crate::alert::enrich::Source;
 use crate::alerts_log::{self, Piece, Place};
@@ -15,7 +16,7 @@ use crate::delivery::feed::{Feed, Purpose, Window};
 use crate::filter::{Filter, Screen};
 use crate::home::Home;
 use crate::spool::Spool;
-use crate::store::{self, Bulk, Store, Task, Waiting};
+use crate::store::{self, Bulk, Store, Task};
 
 /// How long the driver may look for a server; a batch waits longer.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -58,8 +59,8 @@ impl<'a> Way<'a> {
         Ok(folder)
     }
 
-    pub(super) fn bulk(&self, task: Task, waiting: Waiting) -> Result<Bulk, store::Error> {
-        Bulk::start(Store::open(&self.settings.store, CONNECT)?, task, waiting)
+    pub(super) fn bulk(&self, task: Task, patience: Duration) -> Result<Bulk, store::Error> {
+        Bulk::start(Store::open(&self.settings.store, CONNECT)?, task, patience)
     }
 
     pub(super) fn feed<M>(
@@ -125,11 +126,7 @@ pub(super) fn lock(path: &Path, taken: impl Fn() -> String) -> Result<Flock<File
 
 /// A name for a file that is about another one, or about a set of arguments.
 pub(super) fn short_hash(bytes: &[u8]) -> String {
-    use sha2::{Digest, Sha256};
     let digest = Sha256::digest(bytes);
-    digest
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let first = digest.first_chunk().copied().unwrap_or_default();
+    format!("{:016x}", u64::from_be_bytes(first))
 }

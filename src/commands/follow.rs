@@ -15,7 +15,7 @@ use crate::alerts_log::{self, Checkpoint, Start, Tail};
 use crate::config::Settings;
 use crate::delivery::feed::{Feed, Purpose, Window};
 use crate::home::Home;
-use crate::store::{Task, Waiting};
+use crate::store::Task;
 
 /// How often the checkpoint is kept while alerts stream; what lies between is read again after a
 /// kill, and is one document all the same.
@@ -23,6 +23,9 @@ const KEEP_EVERY: Duration = Duration::from_millis(500);
 /// How soon new lines are looked for while MongoDB works on the ones before.
 const GLANCE: Duration = Duration::from_millis(10);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// After so long an outage the connection is made anew: names, certificates and passwords may have
+/// changed meanwhile.
+const RENEW: Duration = Duration::from_secs(60);
 /// A clean stop waits so long for what is under way.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -70,6 +73,13 @@ fn live_file(file: Option<&Path>, settings: &Settings, home: &Home) -> Result<Pa
             "no Wazuh home here: name the file, as in custom-mongo follow /var/ossec/logs/alerts/alerts.json"
         );
     };
+    if file.is_dir() {
+        bail!(
+            "{} is a folder: name the live file in it, as in custom-mongo follow {}",
+            file.display(),
+            file.join("alerts.json").display()
+        );
+    }
     Ok(std::path::absolute(&file)?)
 }
 
@@ -105,7 +115,7 @@ impl Follow<'_> {
 
     fn session(&self) -> Result<()> {
         let mut tail = self.tail()?;
-        let bulk = self.way.bulk(Task::Insert, Waiting::Forever)?;
+        let bulk = self.way.bulk(Task::Insert, RENEW)?;
         let purpose = Purpose::Store(bulk);
         let mut feed = self.way.feed(purpose, Window::ALL, Source::Follow)?;
         let mut keeper = Keeper::new(&self.kept);
@@ -120,6 +130,7 @@ impl Follow<'_> {
             }
         }
         keeper.keep();
+        log::info!("{}", feed.counts());
         streamed
     }
 

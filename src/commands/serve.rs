@@ -6,6 +6,7 @@ use super::status;
 use crate::config::{Fault, Settings};
 use crate::home::Home;
 use crate::serve::{self, Parts};
+use crate::store;
 
 /// Serves until it is asked to stop; `listen` counts before the settings.
 ///
@@ -32,6 +33,7 @@ pub fn run(listen: Option<&str>, settings: &Settings, home: &Home) -> Result<u8>
         enricher: settings.enricher()?,
         filter: settings.filter(),
         home: home.clone(),
+        relay_key: settings.relay_key(&settings.store.destination().map_err(fault)?),
         periodic: None,
     };
     match serve::run(parts) {
@@ -39,4 +41,8 @@ pub fn run(listen: Option<&str>, settings: &Settings, home: &Home) -> Result<u8>
         Err(serve::Fault::Settings(why)) => Err(Fault(why).into()),
         Err(error @ serve::Fault::Start(_)) => Err(error.into()),
     }
+}
+
+fn fault(error: store::Error) -> Fault {
+    Fault(error.to_string())
 }

@@ -31,7 +31,7 @@ impl Tokens {
     /// # Errors
     ///
     /// A name that is taken or none, a file that cannot be written.
-    pub fn new(&self, name: &str, scopes: &[Scope], site: Option<&str>) -> Result<u8> {
+    pub fn make(&self, name: &str, scopes: &[Scope], site: Option<&str>) -> Result<u8> {
         let mut scopes = scopes.to_vec();
         scopes.dedup();
         let token = self.file.add(name, &scopes, site, now());
@@ -92,6 +92,6 @@ fn row(token: &Token) -> serde_json::Value {
 }
 
 fn scopes(token: &Token) -> String {
-    let names: Vec<_> = token.scope.iter().map(Scope::name).collect();
+    let names: Vec<_> = token.scope.iter().map(|scope| scope.name()).collect();
     names.join(",")
 }

@@ -3,6 +3,7 @@
 //! it nothing is missing. What is not settled is read again, and is one document all the same.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,6 +70,24 @@ pub struct Counts {
     pub rejected: u64,
     /// No alerts, and not even kept, since the dead letters have no more room.
     pub unkept: u64,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} read, {} empty, {} filtered, {} expired, {} stored, {} already there, {} completed, {} rejected, {} not kept",
+            self.read,
+            self.empty,
+            self.filtered,
+            self.expired,
+            self.stored,
+            self.already_there,
+            self.completed,
+            self.rejected,
+            self.unkept
+        )
+    }
 }
 
 /// What a feed is for.

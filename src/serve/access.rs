@@ -22,20 +22,11 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What the log shows of a path.
 const LONGEST_PATH: usize = 200;
 
-/// The id of a request: the client's own if it is harmless, else a new one.
-#[derive(Debug, Clone)]
-pub(super) struct RequestId(pub(super) HeaderValue);
-
 /// Around every route.
-pub(super) async fn around(
-    State(app): State<Arc<App>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let id = id_of(request.headers());
     let line = Line::of(&request, &id);
-    request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = match refusal(&app, &request) {
         Some(error) => error.into_response(),
         None => next.run(request).await,
@@ -79,6 +70,7 @@ fn protect(headers: &mut HeaderMap) {
         .or_insert(HeaderValue::from_static("no-store"));
 }
 
+/// The client's own id if it is harmless, else a new one.
 fn id_of(headers: &HeaderMap) -> HeaderValue {
     let harmless = |id: &&HeaderValue| {
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);

@@ -1,5 +1,6 @@
 //! What every request may use.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,9 +10,11 @@ use tokio::sync::{Semaphore, watch};
 use super::api;
 use super::auth::Rates;
 use super::health::Health;
+use super::ingest::{Ingest, Setup};
 use super::metrics::Metrics;
 use super::tokens::{TokenFile, Tokens};
 use super::{Fault, Parts, Settings};
+use crate::relay;
 use crate::spool::Spool;
 use crate::store::Reader;
 
@@ -26,6 +29,12 @@ pub(super) struct App {
     pub(super) site: String,
     /// Where the API's answers come from.
     pub(super) reader: Reader,
+    /// Where hooks hand their alerts over, if they do.
+    pub(super) relay_path: Option<PathBuf>,
+    /// Stands for the settings that a hook has to share.
+    pub(super) relay_key: relay::Key,
+    /// Takes alerts in.
+    pub(super) ingest: Ingest,
     /// What waits on disk for this destination.
     pub(super) spool: Arc<Spool>,
     /// Who may come in.
@@ -49,9 +58,21 @@ impl App {
         let destination = parts.store.destination();
         let destination = destination.map_err(|error| Fault::Settings(error.to_string()))?;
         let spool = Spool::new(parts.home.state(), &destination, &parts.spool);
+        let ingest = Ingest::start(Setup {
+            store: parts.store.clone(),
+            spool: spool.clone(),
+            delivery: parts.delivery,
+            enricher: parts.enricher,
+            filter: parts.filter,
+            queue_size: parts.serve.queue_size.0,
+        });
+        let no_thread = |error| Fault::Start(format!("cannot start a thread: {error}"));
         let tokens = TokenFile::of(parts.home.state());
         let tokens = Tokens::new(&parts.serve, tokens).map_err(Fault::Settings)?;
         Ok(Self {
+            relay_path: parts.serve.relay_socket(&parts.home),
+            relay_key: parts.relay_key,
+            ingest: ingest.map_err(no_thread)?,
             tokens,
             rates: Rates::new(&parts.serve),
             site: parts.site,

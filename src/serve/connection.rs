@@ -26,8 +26,9 @@ use tokio_rustls::server::TlsStream;
 /// The longest head of a request, in bytes; also the most that is read ahead.
 const MAX_HEAD: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
-/// What a client that was refused early may still send, until it reads the answer.
+/// For how long a client that was refused early may still send, until it reads the answer.
 const LINGER: Duration = Duration::from_secs(2);
+const LINGER_PIECES: usize = 64;
 
 /// Who is at the other end.
 #[derive(Debug, Clone)]
@@ -53,6 +54,8 @@ pub(super) enum Phase {
     Fresh,
     /// The head of a request is coming.
     Head,
+    /// The body of a request is coming.
+    Body,
     /// A request is under way.
     Busy,
     /// An answer is out, and the next request has not begun.
@@ -72,7 +75,13 @@ impl Activity {
 
     pub(super) fn phase(&self) -> Phase {
         let phase = self.phase.load(Ordering::Relaxed);
-        let all = [Phase::Fresh, Phase::Head, Phase::Busy, Phase::Idle];
+        let all = [
+            Phase::Fresh,
+            Phase::Head,
+            Phase::Body,
+            Phase::Busy,
+            Phase::Idle,
+        ];
         all.into_iter()
             .find(|one| *one as u8 == phase)
             .unwrap_or(Phase::Fresh)
@@ -174,13 +183,17 @@ pub(super) async fn serve(
 }
 
 /// A client that is still sending when it is refused would lose the answer by a reset: so the end
-/// is told, and what still comes is thrown away for a while.
+/// is told, a little of what still comes is thrown away, and then it has some time to look.
 async fn linger(mut stream: Watched) {
     let rest = async {
         stream.shutdown().await?;
         let mut piece = [0; 4096];
-        while stream.read(&mut piece).await? > 0 {}
-        Ok::<(), io::Error>(())
+        for _ in 0..LINGER_PIECES {
+            if stream.read(&mut piece).await? == 0 {
+                return Ok(());
+            }
+        }
+        std::future::pending::<io::Result<()>>().await
     };
     if let Ok(Err(error)) = tokio::time::timeout(LINGER, rest).await {
         log::debug!("a connection broke at its end: {error}");
@@ -201,7 +214,7 @@ impl Service<Request<Incoming>> for Requests {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let under_way = UnderWay::begin(&self.activity);
-        let mut request = request.map(Body::new);
+        let mut request = request.map(|body| self.received(body));
         request.extensions_mut().insert(self.peer.clone());
         let answer = self.routes.call(request);
         Box::pin(async move {
@@ -211,6 +224,48 @@ impl Service<Request<Incoming>> for Requests {
                 _under_way: under_way,
             }))
         })
+    }
+}
+
+impl Requests {
+    fn received(&self, body: Incoming) -> Body {
+        if body.is_end_stream() {
+            return Body::new(body);
+        }
+        self.activity.enter(Phase::Body);
+        let activity = Arc::clone(&self.activity);
+        Body::new(Received { body, activity })
+    }
+}
+
+/// The body of a request; the connection waits for it until it is whole.
+struct Received {
+    body: Incoming,
+    activity: Arc<Activity>,
+}
+
+impl HttpBody for Received {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        let is_whole = self.body.is_end_stream() || matches!(frame, Poll::Ready(None));
+        if is_whole && self.activity.phase() == Phase::Body {
+            self.activity.enter(Phase::Busy);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -17,7 +17,7 @@ use crate::store;
 pub(super) struct Error {
     status: StatusCode,
     message: Cow<'static, str>,
-    header: Option<(HeaderName, HeaderValue)>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
     cause: Option<String>,
 }
 
@@ -67,11 +67,15 @@ impl Error {
 
     /// With this header.
     pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.header = Some((name, value));
+        self.header = Some(Box::new((name, value)));
         self
     }
 
     /// Why, for the log.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers hand over the error that they have, and are done with it"
+    )]
     pub(super) fn cause(mut self, cause: impl ToString) -> Self {
         self.cause = Some(cause.to_string());
         self
@@ -95,7 +99,7 @@ impl IntoResponse for Error {
         let json = HeaderValue::from_static("application/json");
         let mut response = (self.status, body.to_string()).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, json);
-        if let Some((name, value)) = self.header {
+        if let Some((name, value)) = self.header.map(|header| *header) {
             response.headers_mut().insert(name, value);
         }
         if let Some(cause) = self.cause {

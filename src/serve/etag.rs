@@ -5,6 +5,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
+use super::tokens::to_hex;
+
 /// The name of one state of what a path shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tag(HeaderValue);
@@ -18,11 +20,7 @@ impl Tag {
             digest.update(part.as_bytes());
         }
         let digest: [u8; 32] = digest.finalize().into();
-        let hex: String = digest
-            .iter()
-            .take(16)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let hex = to_hex(digest.get(..16).unwrap_or_default());
         let text = format!("W/\"{hex}\"");
         Self(HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("W/\"\"")))
     }

@@ -16,6 +16,9 @@ use crate::spool::{self, Spool};
 /// For so long an answer is given again: whoever asks in a loop asks MongoDB no more often.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// How long the disk may take.
+const DISK: Duration = Duration::from_secs(2);
+
 /// What was found out lately.
 #[derive(Default)]
 pub(super) struct Health(Mutex<Option<(Instant, Arc<Found>)>>);
@@ -94,10 +97,11 @@ impl Found {
 }
 
 async fn status(spool: Arc<Spool>) -> Result<spool::Status, String> {
-    let status = tokio::task::spawn_blocking(move || spool.status()).await;
-    match status {
-        Ok(status) => status.map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
+    let looking = tokio::task::spawn_blocking(move || spool.status());
+    match tokio::time::timeout(DISK, looking).await {
+        Ok(Ok(status)) => status.map_err(|error| error.to_string()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("the disk gave no answer within {DISK:?}")),
     }
 }
 

@@ -10,12 +10,14 @@ use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 
 use super::app::App;
+use super::hooks::Hooks;
 use super::listen::Door;
 use super::notify::Supervisor;
 use super::repeating::Repeating;
 use super::routes::routes;
 use super::signals::Signals;
 use super::tls::Tls;
+use super::tokens::Tokens;
 use super::{Fault, Parts, Periodic, Settings, health};
 use crate::store::{Indexes, Reader};
 
@@ -27,6 +29,8 @@ const OTHER_DESCRIPTORS: u64 = 128;
 const SAFE_DESCRIPTORS: u64 = 1024;
 /// How long the end waits for what still blocks.
 const LAST_BREATH: Duration = Duration::from_secs(1);
+/// What the disk gets in any case to finish what it has.
+const LEAST: Duration = Duration::from_secs(1);
 /// Threads for what blocks; each is started when it is needed.
 const THREADS: usize = 4;
 
@@ -50,6 +54,8 @@ async fn serve(app: &Arc<App>, signals: Signals, periodic: Option<Periodic>) -> 
     let mut asked = signals.into_stream()?;
     let supervisor = Supervisor::of_environment();
     let (listeners, tls) = open(app).await?;
+    let hooks = Hooks::listen(app)?;
+    tokio::spawn(app.ingest.clone().commit());
     let was = health::look(app).await.report(None);
     let most = connections(&app.settings);
     let door = Door::new(Arc::clone(app), routes(app), tls, most);
@@ -70,25 +76,17 @@ async fn serve(app: &Arc<App>, signals: Signals, periodic: Option<Periodic>) -> 
     log::info!("Received signal {signal}, initiating graceful shutdown...");
     supervisor.tell("STOPPING=1");
     app.stop();
-    stop(app, &door, repeating).await;
+    tokio::select! {
+        () = stop(app, &door, hooks, repeating) => {}
+        () = supervisor.keep_alive() => {}
+    }
     Ok(())
 }
 
 /// Everything that can keep the service from starting, before the first connection is taken.
 async fn open(app: &App) -> Result<(Vec<TcpListener>, Option<Tls>), Fault> {
-    let settings = &app.settings;
-    let addresses = settings.addresses().map_err(Fault::Settings)?;
-    let tls = Tls::new(settings).map_err(Fault::Settings)?;
-    let missing = [
-        (tls.is_none(), "TLS (serve.certificate_file)"),
-        (!app.tokens.are_wanted(), "token (custom-mongo token new)"),
-    ];
-    let missing: Vec<_> = missing
-        .into_iter()
-        .filter_map(|(is, what)| is.then_some(what))
-        .collect();
-    let safe = settings.is_safe(&addresses, &missing);
-    safe.map_err(Fault::Settings)?;
+    let prepared = prepare(&app.settings, &app.tokens);
+    let (addresses, tls) = prepared.map_err(Fault::Settings)?;
     let mut listeners = Vec::new();
     for address in addresses {
         listeners.push(bind(address).await?);
@@ -96,10 +94,32 @@ async fn open(app: &App) -> Result<(Vec<TcpListener>, Option<Tls>), Fault> {
     Ok((listeners, tls))
 }
 
-async fn stop(app: &App, door: &Door, repeating: Option<Repeating>) {
+/// Where to listen and with which certificate, if that is safe.
+pub(super) fn prepare(
+    settings: &Settings,
+    tokens: &Tokens,
+) -> Result<(Vec<SocketAddr>, Option<Tls>), String> {
+    let addresses = settings.addresses()?;
+    let tls = Tls::new(settings)?;
+    let missing = [
+        (tls.is_none(), "TLS (serve.certificate_file)"),
+        (!tokens.are_wanted(), "token (custom-mongo token new)"),
+    ];
+    let missing: Vec<_> = missing
+        .into_iter()
+        .filter_map(|(is, what)| is.then_some(what))
+        .collect();
+    settings.is_safe(&addresses, &missing)?;
+    Ok((addresses, tls))
+}
+
+async fn stop(app: &App, door: &Door, hooks: Option<Hooks>, repeating: Option<Repeating>) {
     let limit = app.settings.shutdown_timeout.0;
     let end = tokio::time::Instant::now() + limit;
-    if tokio::time::timeout_at(end, door.close()).await.is_err() {
+    if tokio::time::timeout_at(end, close(door, hooks))
+        .await
+        .is_err()
+    {
         let left = door.count();
         log::warn!("{left} connections were not finished within {limit:?} and are cut");
     }
@@ -111,6 +131,10 @@ async fn stop(app: &App, door: &Door, repeating: Option<Repeating>) {
     {
         log::warn!("the periodic work did not stop within {limit:?} and is left");
     }
+    let ingest = app.ingest.clone();
+    let left = end.duration_since(tokio::time::Instant::now()).max(LEAST);
+    // It keeps the limit itself; what it leaves is on disk.
+    drop(tokio::task::spawn_blocking(move || ingest.stop(left)).await);
     log::info!("Web server stopped");
     app.reader.close().await;
     log::info!("MongoDB connection closed");
@@ -152,6 +176,13 @@ fn connections(settings: &Settings) -> usize {
         log::warn!("serve.max_connections is {wanted}, but only {limit} files may be open: {most}");
     }
     usize::try_from(most).unwrap_or(1)
+}
+
+async fn close(door: &Door, hooks: Option<Hooks>) {
+    if let Some(hooks) = hooks {
+        hooks.close().await;
+    }
+    door.close().await;
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Fault> {

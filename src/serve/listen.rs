@@ -36,6 +36,15 @@ struct Open {
     all: BTreeMap<u64, Arc<Activity>>,
 }
 
+impl Open {
+    /// The one of these that has been at it longest.
+    fn longest(&self, of: impl Fn(&Activity) -> bool) -> Option<u64> {
+        let these = self.all.iter().filter(|(_, one)| of(one));
+        let longest = these.max_by_key(|(_, one)| one.lasted());
+        longest.map(|(number, _)| *number)
+    }
+}
+
 impl Door {
     /// For at most so many connections at a time.
     pub(super) fn new(app: Arc<App>, routes: Router, tls: Option<Tls>, most: usize) -> Arc<Self> {
@@ -127,13 +136,12 @@ impl Door {
         connection::serve(stream, Peer { address }, routes, activity, stopping).await;
     }
 
-    /// A place for one more connection: where there is none, the longest idle one makes room.
+    /// A place for one more connection. Where there is none, the one that is idle longest makes room;
+    /// where none is idle, the one that sends its body longest, of which nothing is promised yet.
     fn admit(&self) -> Option<(u64, Arc<Activity>)> {
         let mut open = self.open();
         if open.all.len() >= self.most {
-            let idle = open.all.iter().filter(|(_, one)| !is_busy(one));
-            let longest = idle.max_by_key(|(_, one)| one.lasted());
-            let number = longest.map(|(number, _)| *number)?;
+            let number = open.longest(is_idle).or_else(|| open.longest(is_slow))?;
             open.all.remove(&number)?.cut();
         }
         let activity = Arc::new(Activity::new());
@@ -163,21 +171,27 @@ impl Door {
     }
 }
 
-fn is_busy(activity: &Activity) -> bool {
-    activity.phase() == Phase::Busy || activity.stuck().is_some()
+fn is_idle(activity: &Activity) -> bool {
+    matches!(activity.phase(), Phase::Fresh | Phase::Head | Phase::Idle)
+        && activity.stuck().is_none()
+}
+
+/// Whether its body takes longer than that of a decent client.
+fn is_slow(activity: &Activity) -> bool {
+    activity.phase() == Phase::Body && activity.lasted() > SWEEP
 }
 
 /// Whether a stop waits for it: a head that has just begun is answered too.
 fn is_wanted(activity: &Arc<Activity>) -> bool {
     let comes = activity.phase() == Phase::Head && activity.lasted() < SWEEP;
-    is_busy(activity) || comes
+    !is_idle(activity) || comes
 }
 
 fn takes_too_long(activity: &Activity, settings: &Settings) -> bool {
     let limit = match activity.phase() {
         Phase::Fresh | Phase::Head => Some(settings.header_timeout.0),
         Phase::Idle => Some(settings.idle_timeout.0),
-        Phase::Busy => None,
+        Phase::Body | Phase::Busy => None,
     };
     let stuck = activity.stuck();
     limit.is_some_and(|limit| activity.lasted() > limit)

@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::app::{App, Shared};
 use super::health;
+use super::ingest::Counts;
 use crate::delivery::now;
 use crate::spool::Status;
 
@@ -23,10 +24,6 @@ const BOUNDS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
 ];
 
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub(super) struct Counter(AtomicU64);
-
 /// A number that goes up and down.
 #[derive(Debug, Default)]
 pub(super) struct Gauge(AtomicU64);
@@ -34,22 +31,6 @@ pub(super) struct Gauge(AtomicU64);
 /// What has happened since the start.
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
-    /// Alerts that arrived, whatever became of them.
-    pub(super) received: Counter,
-    /// Alerts that are in MongoDB by us.
-    pub(super) stored: Counter,
-    /// Alerts that were there already.
-    pub(super) duplicates: Counter,
-    /// Alerts that went to disk instead.
-    pub(super) spooled: Counter,
-    /// Alerts that `[filter]` took out.
-    pub(super) filtered: Counter,
-    /// Alerts that MongoDB will never take, and what was none.
-    pub(super) dead: Counter,
-    /// Alerts that wait in memory for a write.
-    pub(super) queue: Gauge,
-    /// Bytes that they take.
-    pub(super) queue_bytes: Gauge,
     /// Open connections.
     pub(super) connections: Gauge,
     routes: Mutex<BTreeMap<String, Route>>,
@@ -62,18 +43,6 @@ struct Route {
     /// Requests that took at most as long as the bound of the same place; the last has no bound.
     took: [u64; BOUNDS.len() + 1],
     seconds: f64,
-}
-
-impl Counter {
-    /// One more.
-    pub(super) fn increment(&self) {
-        self.add(1);
-    }
-
-    /// So many more.
-    pub(super) fn add(&self, more: u64) {
-        self.0.fetch_add(more, Ordering::Relaxed);
-    }
 }
 
 impl Gauge {
@@ -133,7 +102,9 @@ pub(super) async fn page(State(app): Shared) -> Response {
         "Whether MongoDB answers",
         f64::from(u8::from(found.mongodb.is_ok())),
     );
-    page.alerts(&app.metrics);
+    page.alerts(&app.ingest.counts());
+    let connections = app.metrics.connections.0.load(Ordering::Relaxed);
+    page.gauge("connections", "Open connections", float(connections));
     if let Ok(status) = &found.spool {
         page.spool(status);
     }
@@ -167,48 +138,75 @@ impl Page {
         self.line(format_args!("{name} {value}"));
     }
 
-    fn counter(&mut self, name: &str, help: &str, counter: &Counter) {
-        let name = format!("custom_mongo_{name}_total");
-        self.head(&name, "counter", help);
-        let value = counter.0.load(Ordering::Relaxed);
-        self.line(format_args!("{name} {value}"));
-    }
-
-    fn alerts(&mut self, metrics: &Metrics) {
+    fn alerts(&mut self, counts: &Counts) {
         let counters = [
-            ("received", "Alerts that arrived", &metrics.received),
+            ("alerts_received", "Alerts that arrived", counts.received()),
             (
-                "stored",
-                "Alerts that were written to MongoDB",
-                &metrics.stored,
+                "alerts_stored",
+                "Alerts that were written to MongoDB when they came",
+                counts.stored,
             ),
             (
-                "duplicates",
+                "alerts_duplicates",
                 "Alerts that MongoDB had already",
-                &metrics.duplicates,
+                counts.already_there,
             ),
-            ("spooled", "Alerts that went to disk", &metrics.spooled),
-            ("filtered", "Alerts that were not wanted", &metrics.filtered),
-            ("dead", "Alerts that became dead letters", &metrics.dead),
+            ("alerts_spooled", "Alerts that went to disk", counts.spooled),
+            (
+                "alerts_forwarded",
+                "Alerts that were brought from the disk to MongoDB",
+                counts.forwarded,
+            ),
+            (
+                "alerts_filtered",
+                "Alerts that were not wanted",
+                counts.filtered,
+            ),
+            (
+                "alerts_dead",
+                "Alerts that became dead letters",
+                counts.rejected + counts.forwarded_dead,
+            ),
+            (
+                "alerts_invalid",
+                "Texts that were no alerts",
+                counts.not_alerts,
+            ),
+            (
+                "alerts_refused",
+                "Alerts whose sender was told to come again",
+                counts.busy + counts.failed,
+            ),
+            (
+                "writes",
+                "Batches that MongoDB has decided on",
+                counts.writes,
+            ),
+            (
+                "write_microseconds",
+                "How long they took together",
+                counts.write_micros,
+            ),
         ];
-        for (name, help, counter) in counters {
-            self.counter(&format!("alerts_{name}"), help, counter);
+        for (name, help, value) in counters {
+            let name = format!("custom_mongo_{name}_total");
+            self.head(&name, "counter", help);
+            self.line(format_args!("{name} {value}"));
         }
         let gauges = [
             (
                 "queue_alerts",
                 "Alerts in memory that wait for a write",
-                &metrics.queue,
+                counts.waiting,
             ),
             (
                 "queue_bytes",
-                "Bytes of the alerts in memory",
-                &metrics.queue_bytes,
+                "What alerts without an answer hold in memory",
+                counts.held,
             ),
-            ("connections", "Open connections", &metrics.connections),
         ];
-        for (name, help, gauge) in gauges {
-            self.gauge(name, help, float(gauge.0.load(Ordering::Relaxed)));
+        for (name, help, value) in gauges {
+            self.gauge(name, help, float(value));
         }
     }
 

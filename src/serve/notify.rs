@@ -1,4 +1,4 @@
-//! What systemd is told (sd_notify(3)): ready, stopping, and that we are still alive. Without a
+//! What systemd is told (`sd_notify(3)`): ready, stopping, and that we are still alive. Without a
 //! `NOTIFY_SOCKET` nobody is told anything.
 
 use std::ffi::OsString;
@@ -62,7 +62,7 @@ fn open(path: &OsString) -> io::Result<(UnixDatagram, SocketAddr)> {
     Ok((socket, address))
 }
 
-/// sd_watchdog_enabled(3): the period in microseconds, if it is meant for this process.
+/// `sd_watchdog_enabled(3)`: the period in microseconds, if it is meant for this process.
 fn watchdog() -> Option<Duration> {
     let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
     let period = number("WATCHDOG_USEC").filter(|period| *period > 0)?;

@@ -8,7 +8,7 @@ use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -18,7 +18,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::app::App;
 use super::auth::{Need, Scope, guard};
 use super::error::Error;
-use super::{access, api, health, metrics};
+use super::{access, api, health, metrics, webhook};
 
 /// All routes, with what stands around each of them.
 pub(super) fn routes(app: &Arc<App>) -> Router {
@@ -44,7 +44,12 @@ pub(super) fn routes(app: &Arc<App>) -> Router {
         .route("/api/software", get(api::agents::software))
         .route_layer(behind(Need::Scope(Scope::Read)));
 
+    let ingest = Router::new()
+        .route("/wazuh-alert", post(webhook::receive))
+        .route_layer(behind(Need::Scope(Scope::Ingest)));
+
     open.merge(operation)
+        .merge(ingest)
         .merge(read)
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::home::Home;
 use crate::setting::{Count, List, Secret, Size, Span, Switch};
 
 /// The resident service.
@@ -45,6 +46,11 @@ pub struct Settings {
     pub body_timeout: Span,
     /// How long a connection may be without a request.
     pub idle_timeout: Span,
+    /// The most that alerts hold in memory until they are stored or spooled.
+    pub queue_size: Size,
+    /// The socket at which hooks on this host hand their alerts over; empty for none. Unless set:
+    /// queue/sockets/custom-mongo under the Wazuh home.
+    pub relay_socket: Option<PathBuf>,
     /// How long a stop waits for requests that are under way.
     pub shutdown_timeout: Span,
     /// Origins whose pages may ask from a browser; `*` is all of them.
@@ -98,6 +104,8 @@ impl Default for Settings {
             header_timeout: seconds(10),
             body_timeout: seconds(30),
             idle_timeout: seconds(60),
+            queue_size: Size(32 << 20),
+            relay_socket: None,
             shutdown_timeout: seconds(10),
             cors_origins: List::default(),
             access_log: AccessLog::All,
@@ -106,6 +114,13 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Where hooks hand their alerts over; none if they are not to.
+    pub fn relay_socket(&self, home: &Home) -> Option<PathBuf> {
+        let own = || Some(home.wazuh()?.join("queue/sockets/custom-mongo"));
+        let socket = self.relay_socket.clone().or_else(own)?;
+        (!socket.as_os_str().is_empty()).then_some(socket)
+    }
+
     /// Listens there instead: `ADDR:PORT`, `NAME:PORT` or `[ADDR]:PORT`.
     ///
     /// # Errors

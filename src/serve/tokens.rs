@@ -5,6 +5,7 @@
 //! constant time. Tokens are wanted as soon as there is one, and from then on until the service
 //! ends, even if the last one is dropped.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -90,7 +91,7 @@ impl std::str::FromStr for Scope {
 
 impl Scope {
     /// As it is written.
-    pub fn name(&self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
             Self::Read => "read",
@@ -240,8 +241,12 @@ fn hash(token: &[u8]) -> Hash {
     Sha256::digest(token).into()
 }
 
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+pub(super) fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a text does not fail.
+        write!(hex, "{byte:02x}").ok();
+        hex
+    })
 }
 
 fn from_hex(text: &str) -> Option<Hash> {

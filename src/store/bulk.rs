@@ -19,7 +19,7 @@ use super::{Batch, Error, Indexes, Store, Written, alerts, completion, indexes};
 pub const IN_FLIGHT: usize = 2;
 
 /// A try may take this, and a second for each 64 KiB on a slow line.
-const PATIENCE: Duration = Duration::from_secs(15);
+const A_TRY: Duration = Duration::from_secs(15);
 const SLOWEST: u64 = 64 << 10;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -34,15 +34,6 @@ pub enum Task {
     Look,
     /// Look, then insert those that are not.
     Repair,
-}
-
-/// How long MongoDB may be away before a batch is given up.
-#[derive(Debug, Clone, Copy)]
-pub enum Waiting {
-    /// As long as it takes.
-    Forever,
-    /// So long.
-    AtMost(Duration),
 }
 
 /// What became of a batch.
@@ -68,16 +59,17 @@ pub struct Bulk {
 }
 
 impl Bulk {
-    /// Starts the thread that owns the connection.
+    /// Starts the thread that owns the connection. A batch that MongoDB has not decided on within
+    /// `patience` is answered with the error.
     ///
     /// # Errors
     ///
     /// `Unavailable` if no thread can be started.
-    pub fn start(store: Store, task: Task, waiting: Waiting) -> Result<Self, Error> {
+    pub fn start(store: Store, task: Task, patience: Duration) -> Result<Self, Error> {
         let (jobs, todo) = queue::channel(IN_FLIGHT);
         let (answer, answers) = mpsc::channel();
         let (stop, stopped) = watch::channel(false);
-        let work = move || run(&store, task, waiting, todo, answer, stopped);
+        let work = move || run(&store, task, patience, todo, answer, stopped);
         let thread = thread::Builder::new().name("store".to_owned()).spawn(work);
         let thread = thread
             .map_err(|error| Error::Unavailable(format!("cannot start a thread: {error}")))?;
@@ -137,7 +129,7 @@ fn gone() -> Error {
 fn run(
     store: &Store,
     task: Task,
-    waiting: Waiting,
+    patience: Duration,
     mut todo: queue::Receiver<(u64, Batch)>,
     answers: mpsc::Sender<Answer>,
     stopped: watch::Receiver<bool>,
@@ -148,7 +140,7 @@ fn run(
     let worker = Rc::new(Worker {
         database: store.database(),
         task,
-        waiting,
+        patience,
         answers,
         stopped,
         away: Cell::new(false),
@@ -188,7 +180,7 @@ async fn indexes(database: Database) {
 struct Worker {
     database: Database,
     task: Task,
-    waiting: Waiting,
+    patience: Duration,
     answers: mpsc::Sender<Answer>,
     stopped: watch::Receiver<bool>,
     /// An outage is told once, and its end.
@@ -234,7 +226,7 @@ impl Worker {
 
     async fn within_limit(&self, batch: &Batch) -> Result<(Vec<Written>, u64), Error> {
         let slow = Duration::from_secs(batch.bytes() as u64 / SLOWEST);
-        let limit = PATIENCE + slow;
+        let limit = A_TRY + slow;
         let tried = tokio::time::timeout(limit, self.attempt(batch)).await;
         tried.unwrap_or_else(|_| {
             let seconds = limit.as_secs();
@@ -267,11 +259,7 @@ impl Worker {
     }
 
     fn may_wait(&self, began: Instant) -> bool {
-        let patient = match self.waiting {
-            Waiting::Forever => true,
-            Waiting::AtMost(limit) => began.elapsed() < limit,
-        };
-        patient && !*self.stopped.borrow()
+        began.elapsed() < self.patience && !*self.stopped.borrow()
     }
 
     fn note_outage(&self, why: &str) {

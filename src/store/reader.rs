@@ -197,9 +197,16 @@ impl Reader {
     ///
     /// `Unavailable`, `Settings`, `TooManySites`.
     pub async fn alerts(&self, filter: &AlertFilter, page: Page) -> Result<Listing, Fault> {
-        let (sites, there) = self.surroundings(alerts::NAME, filter.site.as_deref()).await?;
+        let (sites, there) = self
+            .surroundings(alerts::NAME, filter.site.as_deref())
+            .await?;
         let plan = plan::of(filter, &sites, &there)?;
-        Ok(Listing::of_alerts(self.collection(alerts::NAME).await?, plan, filter, page))
+        Ok(Listing::of_alerts(
+            self.collection(alerts::NAME).await?,
+            plan,
+            filter,
+            page,
+        ))
     }
 
     /// How many alerts a filter lets through.
@@ -208,7 +215,9 @@ impl Reader {
     ///
     /// As `alerts`, and `TooSlow`.
     pub async fn count(&self, filter: &AlertFilter) -> Result<Count, Fault> {
-        let (sites, there) = self.surroundings(alerts::NAME, filter.site.as_deref()).await?;
+        let (sites, there) = self
+            .surroundings(alerts::NAME, filter.site.as_deref())
+            .await?;
         let plan = plan::of(filter, &sites, &there)?;
         plan::count(self.database().await?, &plan, filter).await
     }

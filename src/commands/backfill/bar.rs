@@ -12,7 +12,7 @@ const COMPRESSION: u64 = 10;
 const LOOK: &str = "{bar:30} {percent}%  {msg}  {elapsed} gone, {eta} left";
 
 pub(super) struct Bar {
-    bar: ProgressBar,
+    shown: ProgressBar,
     /// Text behind the files that are done, by estimate.
     done: u64,
     current: u64,
@@ -29,7 +29,7 @@ impl Bar {
             bar.set_style(style);
         }
         Self {
-            bar,
+            shown: bar,
             done: 0,
             current: 0,
         }
@@ -43,16 +43,17 @@ impl Bar {
 
     /// So much of the file's text has been read, and so many alerts in all.
     pub(super) fn show(&self, offset: u64, read: u64) {
-        let seconds = self.bar.elapsed().as_secs().max(1);
-        self.bar.set_position(self.done + offset.min(self.current));
-        self.bar
+        let seconds = self.shown.elapsed().as_secs().max(1);
+        self.shown
+            .set_position(self.done + offset.min(self.current));
+        self.shown
             .set_message(format!("{read} alerts, {}/s", read / seconds));
     }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.shown.finish_and_clear();
     }
 }
 

@@ -16,7 +16,9 @@ use crate::serve::error::Error;
 use crate::serve::etag::Tag;
 use crate::store::reader::{Freshness, InventoryList, Order, Page, Rows, Shape};
 
-const LIST: [&str; 7] = ["fields", "history", "limit", "next", "site", "status", "with_id"];
+const LIST: [&str; 7] = [
+    "fields", "history", "limit", "next", "site", "status", "with_id",
+];
 const ONE: [&str; 4] = ["fields", "history", "site", "with_id"];
 const KIND: [&str; 6] = ["fields", "history", "limit", "next", "site", "with_id"];
 const SOFTWARE: [&str; 8] = [
@@ -39,7 +41,8 @@ pub(in crate::serve) async fn list(
 ) -> Result<Response, Error> {
     let given = Parameters::parse("/api/agents", query.as_deref(), &LIST)?;
     let mut list = rows(kinds::AGENTS, &given, &caller)?;
-    list.equal.extend(given.owned("status").map(|status| ("status", status)));
+    list.equal
+        .extend(given.owned("status").map(|status| ("status", status)));
     let page = given.page(None)?;
     let content = app.reader.fingerprint(&list, VERSIONED).await?;
     let tag = content.map(|content| Tag::of(&[&version_of(&given), &content]));
@@ -79,7 +82,10 @@ pub(in crate::serve) async fn kind(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Error> {
     let kind = kinds::find(&name).ok_or_else(|| {
-        Error::not_found(format!("There is no such kind; there are {}", kinds::names()))
+        Error::not_found(format!(
+            "There is no such kind; there are {}",
+            kinds::names()
+        ))
     })?;
     let id = agent(id)?;
     let given = Parameters::parse(&format!("/api/agents/{id}/{name}"), query.as_deref(), &KIND)?;
@@ -110,7 +116,8 @@ pub(in crate::serve) async fn software(
     let name = given.owned("name");
     let name = name.ok_or_else(|| Error::bad_request("name is wanted: a package's whole name"))?;
     list.equal.push(("name", name));
-    list.equal.extend(given.owned("version").map(|version| ("version", version)));
+    list.equal
+        .extend(given.owned("version").map(|version| ("version", version)));
     let page = given.page(None)?;
     let envelope = envelope(&given, &page, Vec::new(), None)?;
     answer::list(app.reader.inventory(&list, page).await?, envelope).await
@@ -135,7 +142,11 @@ pub(in crate::serve) async fn runs(
 }
 
 fn rows(kind: Kind, given: &Parameters, caller: &Caller) -> Result<InventoryList, Error> {
-    let rows = if given.flag("history")? { Rows::History } else { Rows::Current };
+    let rows = if given.flag("history")? {
+        Rows::History
+    } else {
+        Rows::Current
+    };
     Ok(InventoryList {
         collection: kind.collection,
         order: kind.order,

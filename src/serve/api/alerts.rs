@@ -15,7 +15,15 @@ use crate::store::reader::{AlertFilter, Shape};
 
 /// What alerts can be filtered by.
 pub(super) const FILTERS: [&str; 10] = [
-    "agent_id", "group", "level_min", "mitre", "q", "risk_score", "rule_id", "since", "site",
+    "agent_id",
+    "group",
+    "level_min",
+    "mitre",
+    "q",
+    "risk_score",
+    "rule_id",
+    "since",
+    "site",
     "until",
 ];
 const PAGE: [&str; 5] = ["count", "fields", "limit", "next", "with_id"];
@@ -46,8 +54,16 @@ pub(in crate::serve) async fn of_agent(
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Error> {
-    let known: Vec<&str> = FILTERS.into_iter().chain(PAGE).filter(|name| *name != "agent_id").collect();
-    let given = Parameters::parse(&format!("/api/agents/{id}/alerts"), query.as_deref(), &known)?;
+    let known: Vec<&str> = FILTERS
+        .into_iter()
+        .chain(PAGE)
+        .filter(|name| *name != "agent_id")
+        .collect();
+    let given = Parameters::parse(
+        &format!("/api/agents/{id}/alerts"),
+        query.as_deref(),
+        &known,
+    )?;
     let mut filter = filter(&given, &caller)?;
     filter.agent_id = Some(id);
     answer(&app, &given, filter, None).await
@@ -83,7 +99,10 @@ async fn answer(
     let mut beside = Vec::new();
     if filter.q.is_some() {
         let until = filter.until.map(time::rfc3339);
-        beside.push(("window", json!({ "since": filter.since.map(time::rfc3339), "until": until })));
+        beside.push((
+            "window",
+            json!({ "since": filter.since.map(time::rfc3339), "until": until }),
+        ));
     }
     if given.flag("count")? {
         let count = app.reader.count(&filter).await?;
@@ -110,7 +129,9 @@ pub(super) fn filter(given: &Parameters, caller: &Caller) -> Result<AlertFilter,
         rule_id: given.owned("rule_id"),
         group: given.owned("group"),
         mitre: given.owned("mitre"),
-        level_min: given.number("level_min", 16)?.and_then(|level| i64::try_from(level).ok()),
+        level_min: given
+            .number("level_min", 16)?
+            .and_then(|level| i64::try_from(level).ok()),
         since: given.time("since")?,
         until: given.time("until")?,
         q: given.owned("q"),

@@ -101,7 +101,8 @@ impl Writing {
         let position = self.listing.position().await.map_err(broken)?;
         let next = position.map(|position| position.to_text(&self.envelope.question));
         self.out.extend_from_slice(br#"],"next":"#);
-        self.out.extend_from_slice(Value::from(next).to_string().as_bytes());
+        self.out
+            .extend_from_slice(Value::from(next).to_string().as_bytes());
         self.out.push(b'}');
         self.is_over = true;
         Ok(())

@@ -59,9 +59,10 @@ impl Parameters {
 
     pub(super) fn one_of(&self, name: &str, known: &[&str]) -> Result<Option<String>, Error> {
         match self.text(name) {
-            Some(text) if !known.contains(&text) => {
-                Err(wrong(name, &format!("one of {} is wanted", known.join(", "))))
-            }
+            Some(text) if !known.contains(&text) => Err(wrong(
+                name,
+                &format!("one of {} is wanted", known.join(", ")),
+            )),
             other => Ok(other.map(str::to_owned)),
         }
     }
@@ -89,9 +90,15 @@ impl Parameters {
             return Ok(None);
         };
         // A `+` that nobody encoded has become a space.
-        let offset = text.rsplit_once(' ').map(|(time, offset)| format!("{time}+{offset}"));
+        let offset = text
+            .rsplit_once(' ')
+            .map(|(time, offset)| format!("{time}+{offset}"));
         let time = time::parse(text).or_else(|| time::parse(offset.as_deref()?));
-        let before = || text.parse::<Span>().ok().map(|span| now().saturating_sub(span.as_millis()));
+        let before = || {
+            text.parse::<Span>()
+                .ok()
+                .map(|span| now().saturating_sub(span.as_millis()))
+        };
         let fault = || {
             wrong(
                 name,
@@ -108,12 +115,13 @@ impl Parameters {
             Some(0) => None,
             limit => limit,
         };
-        let after = match self.text("next") {
-            None => None,
-            Some(text) => Some(Position::parse(text, &self.question()).ok_or_else(|| {
-                wrong("next", "it is not from an answer to the same question")
-            })?),
-        };
+        let after =
+            match self.text("next") {
+                None => None,
+                Some(text) => Some(Position::parse(text, &self.question()).ok_or_else(|| {
+                    wrong("next", "it is not from an answer to the same question")
+                })?),
+            };
         let fields = self.fields()?;
         Ok(Page {
             limit,
@@ -126,7 +134,10 @@ impl Parameters {
         let Some(text) = self.text("fields") else {
             return Ok(Vec::new());
         };
-        let fields: Vec<String> = text.split(',').map(|field| field.trim_matches(' ').to_owned()).collect();
+        let fields: Vec<String> = text
+            .split(',')
+            .map(|field| field.trim_matches(' ').to_owned())
+            .collect();
         let is_name = |field: &String| {
             let mut parts = field.split('.');
             let plain = |part: &str| !part.starts_with('$') && !part.contains(char::is_control);
@@ -141,7 +152,10 @@ impl Parameters {
 
     /// What the list is made of, in one text.
     pub(super) fn question(&self) -> String {
-        let shaping = self.given.iter().filter(|(name, _)| !FREE.contains(&name.as_str()));
+        let shaping = self
+            .given
+            .iter()
+            .filter(|(name, _)| !FREE.contains(&name.as_str()));
         shaping.fold(self.path.clone(), |all, (name, value)| {
             format!("{all}\n{}:{name}={value}", value.len())
         })
@@ -150,7 +164,9 @@ impl Parameters {
 
 /// Milliseconds since 1970.
 pub(super) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -173,7 +189,11 @@ mod tests {
     use super::*;
 
     fn parse(query: &str) -> Result<Parameters, Error> {
-        Parameters::parse("/x", Some(query), &["since", "limit", "next", "q", "fields"])
+        Parameters::parse(
+            "/x",
+            Some(query),
+            &["since", "limit", "next", "q", "fields"],
+        )
     }
 
     #[test]
@@ -196,7 +216,10 @@ mod tests {
     #[test]
     fn a_position_belongs_to_its_question_and_not_to_its_page() {
         let question = |query| parse(query).unwrap().question();
-        assert_eq!(question("q=a&limit=1"), question("limit=2&q=a&next=x&fields=a"));
+        assert_eq!(
+            question("q=a&limit=1"),
+            question("limit=2&q=a&next=x&fields=a")
+        );
         assert_ne!(question("q=a"), question("q=b"));
         assert!(parse("next=AQ").unwrap().page(None).is_err());
     }
@@ -205,7 +228,10 @@ mod tests {
     fn names_are_known_and_come_once() {
         assert!(parse("limt=1").is_err());
         assert!(parse("limit=1&limit=2").is_err());
-        assert_eq!(parse("limit=").unwrap().page(Some(7)).unwrap().limit, Some(7));
+        assert_eq!(
+            parse("limit=").unwrap().page(Some(7)).unwrap().limit,
+            Some(7)
+        );
         assert_eq!(parse("limit=0").unwrap().page(Some(7)).unwrap().limit, None);
         assert!(parse("limit=-1").unwrap().page(None).is_err());
         assert!(parse("fields=a,,b").unwrap().page(None).is_err());

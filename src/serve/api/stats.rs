@@ -30,7 +30,10 @@ pub(in crate::serve) async fn page(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Error> {
-    let known: Vec<&str> = FILTERS.into_iter().chain(["bucket", "by", "zone"]).collect();
+    let known: Vec<&str> = FILTERS
+        .into_iter()
+        .chain(["bucket", "by", "zone"])
+        .collect();
     let given = Parameters::parse("/api/alerts/stats", query.as_deref(), &known)?;
     let mut filter = filter(&given, &caller)?;
     let until = filter.until.unwrap_or_else(now);
@@ -75,12 +78,27 @@ fn bucket(given: &Parameters, window: i64) -> Result<Bucket, Error> {
         _ => "month",
     };
     let text = given.text("bucket").unwrap_or(usual).trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (size, unit) = text.split_at(digits);
-    let size: u32 = if size.is_empty() { 1 } else { size.parse().unwrap_or(0) };
-    let unit = UNITS.into_iter().find(|(name, _)| *name == unit.trim().trim_end_matches('s'));
-    let fault = || wrong("bucket", "minute, hour, day, week or month is wanted, also as 15minute");
-    let (unit, millis) = unit.filter(|_| (1..=1000).contains(&size)).ok_or_else(fault)?;
+    let size: u32 = if size.is_empty() {
+        1
+    } else {
+        size.parse().unwrap_or(0)
+    };
+    let unit = UNITS
+        .into_iter()
+        .find(|(name, _)| *name == unit.trim().trim_end_matches('s'));
+    let fault = || {
+        wrong(
+            "bucket",
+            "minute, hour, day, week or month is wanted, also as 15minute",
+        )
+    };
+    let (unit, millis) = unit
+        .filter(|_| (1..=1000).contains(&size))
+        .ok_or_else(fault)?;
     if window / (millis * i64::from(size)) > BUCKETS {
         let why = format!("it would divide the window into more than {BUCKETS}");
         return Err(wrong("bucket", &why));

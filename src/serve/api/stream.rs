@@ -46,16 +46,25 @@ pub(in crate::serve) async fn page(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Error> {
     let timeless = |name: &&str| !matches!(*name, "since" | "until");
-    let known: Vec<&str> = FILTERS.into_iter().filter(timeless).chain(["fields", "last_event_id"]).collect();
+    let known: Vec<&str> = FILTERS
+        .into_iter()
+        .filter(timeless)
+        .chain(["fields", "last_event_id"])
+        .collect();
     let given = Parameters::parse("/api/alerts/stream", query.as_deref(), &known)?;
     let mut filter = filter(&given, &caller)?;
     // A text is looked for in what is new, however old it says it is.
     filter.since = None;
     let page = given.page(None)?;
-    let last = headers.get("last-event-id").and_then(|last| last.to_str().ok());
-    let last = last.filter(|last| !last.is_empty()).or(given.text("last_event_id"));
+    let last = headers
+        .get("last-event-id")
+        .and_then(|last| last.to_str().ok());
+    let last = last
+        .filter(|last| !last.is_empty())
+        .or(given.text("last_event_id"));
     let tail = app.reader.tail(&filter, last);
-    let mut tail = tail.map_err(|_| wrong("last_event_id", "it is no id of this stream's events"))?;
+    let mut tail =
+        tail.map_err(|_| wrong("last_event_id", "it is no id of this stream's events"))?;
     let place = Arc::clone(&app.streams).try_acquire_owned().map_err(|_| {
         let why = "There are as many streams as the service allows";
         Error::new(StatusCode::SERVICE_UNAVAILABLE, why).retry_after(Duration::from_secs(30))

@@ -99,7 +99,9 @@ impl Reader {
     ///
     /// `Unavailable`, `Settings`, `TooManySites`.
     pub async fn inventory(&self, list: &InventoryList, page: Page) -> Result<Listing, Fault> {
-        let (sites, _) = self.surroundings(list.collection, list.site.as_deref()).await?;
+        let (sites, _) = self
+            .surroundings(list.collection, list.site.as_deref())
+            .await?;
         let mut prefix = site::is_one_of(&sites);
         if let Some(agent) = &list.agent_id {
             prefix.insert("agent_id", agent);
@@ -111,7 +113,12 @@ impl Reader {
             prefix.insert(*field, text);
         }
         let collection = self.collection(list.collection).await?;
-        Ok(Listing::new(collection, exact(prefix), list.order.key(), page))
+        Ok(Listing::new(
+            collection,
+            exact(prefix),
+            list.order.key(),
+            page,
+        ))
     }
 
     /// How old an agent's inventory of a kind is, by the names that `collect` gives them; one for
@@ -138,7 +145,12 @@ impl Reader {
         let mut source = Source::open(&self.collection(STATES).await?, ask).await?;
         let mut found = Vec::new();
         while let Some(state) = source.next().await? {
-            let date = |name: &str| state.get_datetime(name).ok().map(|date| date.timestamp_millis());
+            let date = |name: &str| {
+                state
+                    .get_datetime(name)
+                    .ok()
+                    .map(|date| date.timestamp_millis())
+            };
             let text = |name: &str| state.get_str(name).ok().map(str::to_owned);
             found.push(Freshness {
                 site: text("_site").unwrap_or_default(),

@@ -149,7 +149,10 @@ mod tests {
 
     #[test]
     fn every_type_is_plain_json() {
-        let bytes = Binary { subtype: BinarySubtype::Generic, bytes: vec![1, 2, 255] };
+        let bytes = Binary {
+            subtype: BinarySubtype::Generic,
+            bytes: vec![1, 2, 255],
+        };
         let id = ObjectId::parse_str("0123456789abcdef01234567").unwrap();
         let document = doc! {
             "_id": id, "text": "a \"b\" \u{1}é", "whole": 9_007_199_254_740_993_i64, "small": 7,
@@ -157,7 +160,10 @@ mod tests {
             "decimal": "1E+400".parse::<mongodb::bson::Decimal128>().unwrap(), "bytes": bytes,
             "none": Bson::Null, "list": [1, { "a.b": true, "$date": [] }], "in": { "_id": 1 },
         };
-        let shape = Shape { with_id: true, only: Vec::new() };
+        let shape = Shape {
+            with_id: true,
+            only: Vec::new(),
+        };
         let expected = concat!(
             r#"{"_id":"0123456789abcdef01234567","text":"a \"b\" \u0001é","#,
             r#""whole":9007199254740993,"small":7,"real":1.5,"nan":"NaN","#,
@@ -172,6 +178,9 @@ mod tests {
         let document = doc! { "_id": 1, "a": { "b": 2 }, "c": 3 };
         assert_eq!(json(&document, &Shape::default()), r#"{"a":{"b":2},"c":3}"#);
         let fields = ["_id", "a.b"].map(str::to_owned);
-        assert_eq!(json(&document, &Shape::of(&fields)), r#"{"_id":1,"a":{"b":2}}"#);
+        assert_eq!(
+            json(&document, &Shape::of(&fields)),
+            r#"{"_id":1,"a":{"b":2}}"#
+        );
     }
 }

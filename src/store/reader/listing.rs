@@ -128,7 +128,11 @@ impl Listing {
             passed: 0,
             steps: 0,
             started: Instant::now(),
-            stage: if tail || key.is_none() { Stage::BeforeTail } else { Stage::Between },
+            stage: if tail || key.is_none() {
+                Stage::BeforeTail
+            } else {
+                Stage::Between
+            },
             key,
             after: page.after,
             ready: VecDeque::new(),
@@ -310,7 +314,10 @@ impl Listing {
         let mut filter = self.plan.all();
         filter.insert(key.field, of.clone());
         if let Some(id) = self.after_in(Part::Main, &of) {
-            filter.insert("$expr", doc! { self.beyond(): ["$_id", { "$literal": id }] });
+            filter.insert(
+                "$expr",
+                doc! { self.beyond(): ["$_id", { "$literal": id }] },
+            );
         }
         let ask = Ask {
             filter,
@@ -470,12 +477,17 @@ impl Listing {
 
     fn value_of(&self, document: &RawDocument) -> Bson {
         let key = self.key.as_ref();
-        key.and_then(|key| value(document, key.field)).unwrap_or(Bson::Null)
+        key.and_then(|key| value(document, key.field))
+            .unwrap_or(Bson::Null)
     }
 
     fn in_order(&self, a: Option<Bson>, b: Option<Bson>) -> Ordering {
         let order = rank(a.as_ref()).cmp(&rank(b.as_ref()));
-        if self.is_descending() { order.reverse() } else { order }
+        if self.is_descending() {
+            order.reverse()
+        } else {
+            order
+        }
     }
 }
 
@@ -503,12 +515,20 @@ fn projection(fields: &[String], needed: &[&str]) -> Option<Document> {
     if fields.is_empty() {
         return None;
     }
-    let mut all: Vec<&str> = fields.iter().map(String::as_str).chain(needed.iter().copied()).collect();
+    let mut all: Vec<&str> = fields
+        .iter()
+        .map(String::as_str)
+        .chain(needed.iter().copied())
+        .collect();
     all.sort_unstable();
     let mut projection = Document::new();
     for field in &all {
         // MongoDB refuses a field beside one that it lies in.
-        let inside = |outer: &&&str| field.strip_prefix(**outer).is_some_and(|rest| rest.starts_with('.'));
+        let inside = |outer: &&&str| {
+            field
+                .strip_prefix(**outer)
+                .is_some_and(|rest| rest.starts_with('.'))
+        };
         if all.iter().find(inside).is_none() {
             projection.insert(*field, 1);
         }
@@ -528,7 +548,13 @@ fn text_time(filter: &AlertFilter) -> Document {
     // A time that cannot be read is null, which is less than any.
     let since = bound("$gte", filter.since);
     let until = bound("$lt", filter.until);
-    let known = until.as_ref().map(|_| Bson::from(doc! { "$ne": [time.clone(), Bson::Null] }));
+    let known = until
+        .as_ref()
+        .map(|_| Bson::from(doc! { "$ne": [time.clone(), Bson::Null] }));
     let all: Vec<Bson> = [since, until, known].into_iter().flatten().collect();
-    if all.is_empty() { Document::new() } else { doc! { "$and": all } }
+    if all.is_empty() {
+        Document::new()
+    } else {
+        doc! { "$and": all }
+    }
 }

@@ -43,9 +43,16 @@ fn choose(filter: &AlertFilter, sites: usize) -> (&'static str, Option<&'static 
     match filter {
         AlertFilter { mitre: Some(_), .. } => (indexes::MITRE, Some("rule.mitre.id")),
         AlertFilter { group: Some(_), .. } => (indexes::GROUP, Some("rule.groups")),
-        AlertFilter { rule_id: Some(_), .. } => (indexes::RULE, Some("rule.id")),
-        AlertFilter { agent_id: Some(_), .. } => (indexes::AGENT, Some("agent_id")),
-        AlertFilter { risk_score: Some(_), .. } => (indexes::RISK, Some("_risk_score")),
+        AlertFilter {
+            rule_id: Some(_), ..
+        } => (indexes::RULE, Some("rule.id")),
+        AlertFilter {
+            agent_id: Some(_), ..
+        } => (indexes::AGENT, Some("agent_id")),
+        AlertFilter {
+            risk_score: Some(_),
+            ..
+        } => (indexes::RISK, Some("_risk_score")),
         _ if grave => (indexes::LEVEL, Some("rule.level")),
         _ => (indexes::TIME, None),
     }
@@ -120,7 +127,8 @@ pub(super) async fn count(
     }
     let limit = i64::try_from(COUNTED + 1).unwrap_or(i64::MAX);
     let most = i64::try_from(PAGE_TIME.as_millis()).unwrap_or(i64::MAX);
-    let mut command = doc! { "count": alerts::NAME, "query": query, "limit": limit, "maxTimeMS": most };
+    let mut command =
+        doc! { "count": alerts::NAME, "query": query, "limit": limit, "maxTimeMS": most };
     if let Some(index) = plan.index {
         command.insert("hint", index);
     }

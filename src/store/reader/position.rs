@@ -49,7 +49,11 @@ impl Position {
             return None;
         }
         let place: Document = mongodb::bson::deserialize_from_slice(place).ok()?;
-        let part = if place.get_bool("t").ok()? { Part::Tail } else { Part::Main };
+        let part = if place.get_bool("t").ok()? {
+            Part::Tail
+        } else {
+            Part::Main
+        };
         let key = place.get("k")?.clone();
         let id = place.get("i").cloned();
         Some(Self { part, key, id })

@@ -36,11 +36,19 @@ impl Reader {
                 let sites = self.sites(collection).await?;
                 let own = |site: &&Bson| **site == Bson::Null || **site == Bson::from(name);
                 let found: Vec<_> = sites.iter().filter(own).cloned().collect();
-                if found.is_empty() { vec![Bson::from(name)] } else { found }
+                if found.is_empty() {
+                    vec![Bson::from(name)]
+                } else {
+                    found
+                }
             }
             None => {
                 let sites = self.sites(collection).await?;
-                if sites.is_empty() { vec![Bson::from(UNNAMED)] } else { sites }
+                if sites.is_empty() {
+                    vec![Bson::from(UNNAMED)]
+                } else {
+                    sites
+                }
             }
         };
         if sites.len() > MERGED {

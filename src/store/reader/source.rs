@@ -32,9 +32,15 @@ impl Source {
         collection: &Collection<RawDocumentBuf>,
         ask: Ask,
     ) -> Result<Self, Fault> {
-        let time = if ask.wanted.is_some() { PAGE_TIME } else { STREAM_TIME };
+        let time = if ask.wanted.is_some() {
+            PAGE_TIME
+        } else {
+            STREAM_TIME
+        };
         // Two more: the next one says where the last ones' time ends.
-        let batch = ask.wanted.map_or(BATCH, |wanted| wanted.saturating_add(2).min(BATCH));
+        let batch = ask
+            .wanted
+            .map_or(BATCH, |wanted| wanted.saturating_add(2).min(BATCH));
         let mut find = collection
             .find(ask.filter)
             .batch_size(u32::try_from(batch).unwrap_or(u32::MAX))

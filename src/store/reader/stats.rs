@@ -88,11 +88,14 @@ impl Reader {
         by: &[By],
         bucket: &Bucket,
     ) -> Result<Stats, Fault> {
-        let (sites, there) = self.surroundings(alerts::NAME, filter.site.as_deref()).await?;
+        let (sites, there) = self
+            .surroundings(alerts::NAME, filter.site.as_deref())
+            .await?;
         let plan = plan::of(filter, &sites, &there)?;
         let mut matched = plan.all();
         let date = |millis: Option<i64>, or: i64| DateTime::from_millis(millis.unwrap_or(or));
-        let window = doc! { "$gte": date(filter.since, i64::MIN), "$lt": date(filter.until, i64::MAX) };
+        let window =
+            doc! { "$gte": date(filter.since, i64::MIN), "$lt": date(filter.until, i64::MAX) };
         and(&mut matched, doc! { "_timestamp": window });
         // Constant, so that an unknown zone is refused also where there is nothing to count.
         let zone = doc! { "$hour": { "date": DateTime::from_millis(0), "timezone": &bucket.zone } };
@@ -133,7 +136,9 @@ impl Reader {
 /// The number in `[{count: …}]`.
 fn number(total: &Bson) -> i64 {
     let first = total.as_array().and_then(|all| all.first());
-    let count = first.and_then(Bson::as_document).and_then(|first| first.get("count"));
+    let count = first
+        .and_then(Bson::as_document)
+        .and_then(|first| first.get("count"));
     match count {
         Some(Bson::Int32(count)) => i64::from(*count),
         Some(Bson::Int64(count)) => *count,

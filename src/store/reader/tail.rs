@@ -85,7 +85,11 @@ impl Place {
         let is_token = !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_hexdigit());
         match kind {
             "c" if is_token && rest.len() <= 1024 => Some(Self::Change(rest.to_owned())),
-            "r" => rest.parse().ok().filter(|number| *number >= 0).map(Self::Record),
+            "r" => rest
+                .parse()
+                .ok()
+                .filter(|number| *number >= 0)
+                .map(Self::Record),
             _ => None,
         }
     }
@@ -170,14 +174,20 @@ impl Tail {
 
     /// Empty before the first exchange with MongoDB.
     fn place(&self) -> String {
-        self.position.as_ref().map(Place::to_text).unwrap_or_default()
+        self.position
+            .as_ref()
+            .map(Place::to_text)
+            .unwrap_or_default()
     }
 
     async fn changes(&mut self, database: &Database) -> Result<Way, Fault> {
         let collection: Collection<RawDocumentBuf> = database.collection(alerts::NAME);
         let mut matched = vec![doc! { "operationType": "insert" }];
         let site = site::condition(self.filter.site.as_deref());
-        matched.extend(site.into_iter().map(|(name, condition)| doc! { format!("fullDocument.{name}"): condition }));
+        matched.extend(
+            site.into_iter()
+                .map(|(name, condition)| doc! { format!("fullDocument.{name}"): condition }),
+        );
         matched.extend(self.filter.whole("fullDocument."));
         let mut watch = collection
             .watch()
@@ -208,13 +218,18 @@ impl Tail {
             return Err(Fault::HistoryLost);
         }
         let position = match &event {
-            Some(event) => event.get_document("_id").ok().and_then(|id| Some(id.get_str("_data").ok()?.to_owned())),
+            Some(event) => event
+                .get_document("_id")
+                .ok()
+                .and_then(|id| Some(id.get_str("_data").ok()?.to_owned())),
             None => stream.resume_token().as_ref().and_then(token),
         };
         if let Some(position) = position {
             self.position = Some(Place::Change(position));
         }
-        let alert = event.as_ref().and_then(|event| event.get_document("fullDocument").ok());
+        let alert = event
+            .as_ref()
+            .and_then(|event| event.get_document("fullDocument").ok());
         Ok(match alert {
             Some(alert) => Event::Alert(self.place(), Record(alert.to_owned())),
             None => Event::Nothing(self.place()),
@@ -274,19 +289,29 @@ impl Tail {
     async fn fetch(&mut self, part: &[(i64, Bson)]) -> Result<Vec<Event>, Fault> {
         let collection = self.reader.collection(alerts::NAME).await?;
         let ids: Vec<Bson> = part.iter().map(|(_, id)| id.clone()).collect();
-        let mut conditions = vec![doc! { "_id": { "$in": ids } }, site::condition(self.filter.site.as_deref())];
+        let mut conditions = vec![
+            doc! { "_id": { "$in": ids } },
+            site::condition(self.filter.site.as_deref()),
+        ];
         conditions.extend(self.filter.whole(""));
         let find = collection.find(doc! { "$and": conditions });
         let found = answer(async { Ok(alerts::all(find).await?) }).await?;
         let mut by_id: HashMap<String, RawDocumentBuf> = HashMap::new();
         for document in found {
-            let id: Option<Bson> = document.get("_id").ok().flatten().and_then(|id| id.try_into().ok());
+            let id: Option<Bson> = document
+                .get("_id")
+                .ok()
+                .flatten()
+                .and_then(|id| id.try_into().ok());
             by_id.insert(id.unwrap_or(Bson::Null).to_string(), document);
         }
         let mut events = Vec::new();
         for (number, id) in part {
             if let Some(document) = by_id.remove(&id.to_string()) {
-                events.push(Event::Alert(Place::Record(*number).to_text(), Record(document)));
+                events.push(Event::Alert(
+                    Place::Record(*number).to_text(),
+                    Record(document),
+                ));
             }
         }
         if let Some((number, _)) = part.last() {

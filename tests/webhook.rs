@@ -1,0 +1,399 @@
+//! `POST /wazuh-alert`: what is answered is true, in every shape of body and in every trouble.
+
+use std::io::Write;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use mongodb::bson::doc;
+use serde_json::json;
+
+use crate::json::Json;
+use crate::mongod::{self, Mongod};
+use crate::serving::{Connection, Serving};
+use crate::wazuh::{Wazuh, alerts, numbered, only, stored, stored_on, text};
+
+#[test]
+fn one_alert_is_answered_as_the_python_service_did() {
+    let wazuh = Wazuh::new("hook_one");
+    let serving = Serving::start(&wazuh);
+    let alert = numbered(1).to_string();
+    for _ in 0..2 {
+        let answer = serving.post_with(&["Content-Type: application/json"], &alert);
+        assert_eq!(
+            (answer.status, &*answer.body),
+            (200, r#"{"status":"success"}"#)
+        );
+        assert!(answer.head.contains("application/json"), "{answer:?}");
+    }
+    let document = only("hook_one");
+    assert_eq!(text(&document, "_source"), "webhook");
+    assert_eq!(text(&document, "id"), "1748872000.1");
+    for empty in ["", "  \n", "{}", "{ }", "[]"] {
+        let answer = serving.post(empty);
+        let expected = r#"{"status":"error","message":"Empty payload"}"#;
+        assert_eq!(answer.status, 400, "{empty}: {answer:?}");
+        assert_eq!(
+            answer.json(),
+            serde_json::from_str::<serde_json::Value>(expected).unwrap()
+        );
+    }
+}
+
+#[test]
+fn an_alert_without_an_id_is_stored_once_by_what_it_says() {
+    let wazuh = Wazuh::new("hook_without_id");
+    let serving = Serving::start(&wazuh);
+    for body in [r#"{"message":"x","n":1}"#, r#"{"message":"x","n":1}"#] {
+        assert_eq!(serving.post(body).status, 200);
+    }
+    assert_eq!(text(&only("hook_without_id"), "message"), "x");
+}
+
+#[test]
+fn what_is_no_alert_is_refused_with_the_reason_and_not_kept() {
+    let wazuh = Wazuh::new("hook_refused");
+    let serving = Serving::start(&wazuh);
+    for (body, reason) in [
+        ("nonsense", "not JSON at byte 0"),
+        ("{\"a\":", "cut off after 5 bytes"),
+        ("5", "not an object"),
+        ("[{}", "cut off"),
+        ("{\"a\":1} x", "more text"),
+    ] {
+        let answer = serving.post(body);
+        assert_eq!(answer.status, 400, "{body}: {answer:?}");
+        assert!(answer.message().contains(reason), "{body}: {answer:?}");
+    }
+    for header in [
+        "Content-Type: multipart/form-data; boundary=x",
+        "Content-Type: text/html",
+        "Content-Encoding: br",
+    ] {
+        let answer = serving.post_with(&[header], numbered(1).to_string());
+        assert_eq!(answer.status, 415, "{header}: {answer:?}");
+    }
+    let answer = serving.post_with(&["Content-Encoding: gzip"], "not gzip");
+    assert_eq!(answer.status, 400, "{answer:?}");
+    let cut = gzip(numbered(1).to_string().as_bytes());
+    let answer = serving.post_with(&["Content-Encoding: gzip"], &cut[..cut.len() - 9]);
+    assert_eq!(answer.status, 400, "{answer:?}");
+    assert!(stored("hook_refused").is_empty());
+    let dead = wazuh.json("spool dead list");
+    assert_eq!(dead.as_array().map(Vec::len), Some(0), "{dead}");
+}
+
+#[test]
+fn whatever_a_sender_calls_json_is_taken() {
+    let wazuh = Wazuh::new("hook_types");
+    let serving = Serving::start(&wazuh);
+    for (number, kind) in [
+        "application/x-www-form-urlencoded",
+        "text/plain; charset=utf-8",
+        "application/vnd.wazuh+json",
+        "application/octet-stream",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let header = format!("Content-Type: {kind}");
+        let answer = serving.post_with(&[&header], numbered(number).to_string());
+        assert_eq!(answer.status, 200, "{kind}: {answer:?}");
+    }
+    assert_eq!(stored("hook_types").len(), 4);
+}
+
+#[test]
+fn of_many_each_has_its_own_answer_in_their_order() {
+    let wazuh = Wazuh::new("hook_many");
+    let serving = Serving::start(&wazuh);
+    let list = format!("[{}, 5, {}, {{}}]", numbered(1), numbered(1));
+    let answer = serving.post(&list);
+    assert_eq!(answer.status, 207, "{answer:?}");
+    let statuses = |answer: &crate::serving::Answer| -> Vec<String> {
+        let items = answer.json()["items"].as_array().expect("items").clone();
+        let status = |item: &serde_json::Value| item["status"].as_str().unwrap().to_owned();
+        items.iter().map(status).collect()
+    };
+    let mut found = statuses(&answer);
+    assert_eq!(found.remove(1), "error");
+    // An object without fields is one of some kind, in a list.
+    assert_eq!(found, ["stored", "already there", "stored"]);
+
+    let lines: String = (10..30)
+        .map(|number| format!("{}\n", numbered(number)))
+        .collect();
+    let headers = [
+        "Content-Type: application/x-ndjson",
+        "Content-Encoding: gzip",
+    ];
+    let answer = serving.post_with(&headers, gzip(lines.as_bytes()));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(statuses(&answer), ["stored"; 20]);
+
+    let bad = format!("{}\n{{\"cut\":\n{}\n", numbered(40), numbered(41));
+    let answer = serving.post(&bad);
+    assert_eq!(
+        (answer.status, statuses(&answer)),
+        (
+            207,
+            ["stored", "error", "stored"].map(String::from).to_vec()
+        )
+    );
+    let answer = serving.post("[1, 2]");
+    assert_eq!((answer.status, statuses(&answer).len()), (400, 2));
+    let too_many = format!("[{}]", vec!["{}"; 10_001].join(","));
+    assert_eq!(serving.post(&too_many).status, 413);
+    assert_eq!(stored("hook_many").len(), 24);
+}
+
+#[test]
+fn a_notification_of_wazuh_5_gets_the_same_fields() {
+    let wazuh = Wazuh::new("hook_wazuh_5");
+    let serving = Serving::start(&wazuh);
+    let document = json!({
+        "@timestamp": "2026-03-01T10:00:00.000Z",
+        "wazuh": {"agent": {"id": "007"}, "rule": {"id": "5710", "level": "high"}},
+        "event": {"original": "text"},
+    });
+    let body = json!({"documents": [document]}).to_string();
+    assert_eq!(serving.post(&body).status, 200);
+    let found = only("hook_wazuh_5");
+    assert_eq!(text(&found, "agent_id"), "007");
+    assert_eq!(text(&found, "_risk_score"), "high");
+    let raw = found.get_document("wazuh").unwrap();
+    assert_eq!(text(raw.get_document("rule").unwrap(), "level"), "high");
+    assert_eq!(
+        found.get_datetime("_timestamp").unwrap().timestamp_millis(),
+        1_772_359_200_000
+    );
+}
+
+#[test]
+fn what_a_filter_takes_out_is_said_and_not_stored() {
+    let wazuh = Wazuh::new("hook_filtered");
+    wazuh.settings("[filter]\nlevel = 16\n");
+    let serving = Serving::start(&wazuh);
+    let answer = serving.post(numbered(1).to_string());
+    assert_eq!(answer.status, 200);
+    assert!(answer.message().contains("not stored"), "{answer:?}");
+    assert!(stored("hook_filtered").is_empty());
+    assert_eq!(wazuh.pending(), 0);
+}
+
+#[test]
+fn while_mongodb_is_away_alerts_go_to_disk_and_then_into_mongodb_once() {
+    let server = Mongod::replica_set();
+    let wazuh = Wazuh::with_uri(&server.uri(), "hook_away");
+    let serving = Serving::start(&wazuh);
+    assert_eq!(serving.post(numbered(0).to_string()).status, 200);
+    server.stop();
+    let begun = Instant::now();
+    for number in 1..20 {
+        let answer = serving.post(numbered(number).to_string());
+        assert_eq!(answer.status, 202, "{answer:?}");
+        assert_eq!(answer.json()["status"], "success");
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        begun.elapsed()
+    );
+    let lines = format!("{}\n{}\n", numbered(20), numbered(21));
+    let answer = serving.post(&lines);
+    assert_eq!(answer.status, 202, "{answer:?}");
+    assert_eq!(answer.json()["items"][1]["status"], "spooled");
+    server.start();
+    until("the spool is empty", || wazuh.pending() == 0);
+    assert_eq!(stored_on(&server, "hook_away").len(), 22);
+    until("alerts go straight to MongoDB again", || {
+        serving.post(numbered(22).to_string()).status == 200
+    });
+}
+
+#[test]
+fn a_frozen_mongodb_holds_a_sender_no_longer_than_the_deadline() {
+    let server = Mongod::replica_set();
+    let wazuh = Wazuh::with_uri(&server.uri(), "hook_frozen");
+    let serving = Serving::start(&wazuh);
+    assert_eq!(serving.post(numbered(0).to_string()).status, 200);
+    server.freeze();
+    for number in 1..4 {
+        let begun = Instant::now();
+        let answer = serving.post(numbered(number).to_string());
+        assert_eq!(answer.status, 202, "{answer:?}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(4),
+            "{:?}",
+            begun.elapsed()
+        );
+    }
+    server.thaw();
+    until("the spool is empty", || wazuh.pending() == 0);
+    assert_eq!(stored_on(&server, "hook_frozen").len(), 4);
+}
+
+#[test]
+fn neither_mongodb_nor_disk_is_a_no_that_asks_to_come_again() {
+    let dead = format!("mongodb://127.0.0.1:{}/", mongod::free_port());
+    let wazuh = Wazuh::with_uri(&dead, "hook_nowhere");
+    wazuh.settings("[spool]\nmax_size = \"1 KiB\"\n");
+    let serving = Serving::start(&wazuh);
+    for body in [numbered(0).to_string(), format!("[{}]", numbered(1))] {
+        let answer = serving.post(&body);
+        assert_eq!(answer.status, 503, "{answer:?}");
+        assert!(answer.has_header("retry-after"), "{answer:?}");
+        assert!(
+            !answer.body.contains("127.0.0.1") && !answer.body.contains('/'),
+            "{answer:?}"
+        );
+    }
+}
+
+#[test]
+fn what_mongodb_refuses_for_good_is_a_dead_letter_and_said() {
+    let database = mongod::shared().database("hook_rejected");
+    let validator = doc! { "location": { "$ne": "bad" } };
+    database
+        .create_collection("alerts")
+        .validator(validator)
+        .run()
+        .unwrap();
+    let wazuh = Wazuh::new("hook_rejected");
+    let serving = Serving::start(&wazuh);
+    let bad = numbered(1).with("location", Json::Text("bad".into()));
+    let answer = serving.post(bad.to_string());
+    assert_eq!(answer.status, 422, "{answer:?}");
+    let dead = wazuh.json("spool dead list");
+    let id = dead[0]["id"].as_str().expect("a dead letter").to_owned();
+    assert!(answer.message().contains(&id), "{answer:?}");
+    let answer = serving.post(format!("{}\n{}\n", numbered(2), bad));
+    assert_eq!(answer.status, 207, "{answer:?}");
+    assert_eq!(answer.json()["items"][0]["status"], "stored");
+    assert_eq!(stored("hook_rejected").len(), 1);
+}
+
+#[test]
+fn bombs_and_floods_leave_memory_as_it_was_and_others_are_served() {
+    let wazuh = Wazuh::new("hook_bombs");
+    let serving = Serving::start(&wazuh);
+    assert_eq!(serving.post(numbered(0).to_string()).status, 200);
+    let zeros = gzip(&vec![b' '; 16 << 20]);
+    let bomb = zeros.repeat(64);
+    let answer = serving.post_with(&["Content-Encoding: gzip"], &bomb);
+    assert_eq!(answer.status, 413, "{answer:?}");
+    let mut endless = serving.connect();
+    endless
+        .send(b"POST /wazuh-alert HTTP/1.1\r\nHost: x\r\nContent-Length: 1073741824\r\n\r\n")
+        .unwrap();
+    assert_eq!(endless.answer().unwrap().status, 413);
+    let mut chunked = serving.connect();
+    chunked
+        .send(b"POST /wazuh-alert HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .unwrap();
+    let piece = [b"100000\r\n".as_slice(), &vec![b' '; 1 << 20], b"\r\n"].concat();
+    while chunked.send(&piece).is_ok() {}
+    assert_eq!(serving.post(numbered(1).to_string()).status, 200);
+    // 10 MB for one body in two shapes, and a debug build's own size.
+    assert!(serving.peak() < 80 << 10, "{} KiB", serving.peak());
+    assert_eq!(stored("hook_bombs").len(), 2);
+}
+
+/// MongoDB does not answer, and forty senders come with large alerts: some are told to come again,
+/// and none who was told yes is lost.
+#[test]
+fn memory_is_bounded_while_much_waits() {
+    let server = Mongod::standalone();
+    let wazuh = Wazuh::with_uri(&server.uri(), "hook_flood");
+    wazuh.settings("[serve]\nqueue_size = \"8 MiB\"\n[delivery]\ndeadline = \"5 s\"\n");
+    let serving = Serving::start(&wazuh);
+    assert_eq!(serving.post(numbered(0).to_string()).status, 200);
+    server.freeze();
+    let large = "x".repeat(1 << 20);
+    let port = serving.port;
+    let statuses: Vec<u16> = thread::scope(|scope| {
+        let senders: Vec<_> = (1..41)
+            .map(|number| {
+                let alert = numbered(number).with("full_log", Json::Text(large.clone()));
+                scope.spawn(move || {
+                    let mut connection = Connection::to(port).unwrap();
+                    connection
+                        .post(&[], alert.to_string().as_bytes())
+                        .unwrap()
+                        .status
+                })
+            })
+            .collect();
+        senders
+            .into_iter()
+            .map(|sender| sender.join().unwrap())
+            .collect()
+    });
+    server.thaw();
+    let yes = statuses
+        .iter()
+        .filter(|status| matches!(status, 200 | 202))
+        .count();
+    assert!(
+        statuses
+            .iter()
+            .all(|status| matches!(status, 200 | 202 | 503)),
+        "{statuses:?}"
+    );
+    assert!((1..40).contains(&yes), "{statuses:?}");
+    assert!(serving.peak() < 100 << 10, "{} KiB", serving.peak());
+    until("the spool is empty", || wazuh.pending() == 0);
+    assert!(stored_on(&server, "hook_flood").len() > yes);
+}
+
+#[test]
+fn a_stop_finishes_what_was_taken() {
+    let wazuh = Wazuh::new("hook_stop");
+    let serving = Serving::start(&wazuh);
+    let port = serving.port;
+    let sender = thread::spawn(move || {
+        let mut yes = 0;
+        let Ok(mut connection) = Connection::to(port) else {
+            return yes;
+        };
+        for number in 0..5000 {
+            match connection.post(&[], numbered(number).to_string().as_bytes()) {
+                Ok(answer) if answer.status == 200 => yes += 1,
+                _ => break,
+            }
+        }
+        yes
+    });
+    until("something is stored", || {
+        alerts(mongod::shared(), "hook_stop")
+            .count_documents(doc! {})
+            .run()
+            .unwrap()
+            > 20
+    });
+    serving.stop();
+    let yes = sender.join().unwrap();
+    assert!(yes > 20, "{yes}");
+    assert!(stored("hook_stop").len() >= yes);
+    assert_eq!(wazuh.pending(), 0);
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Waits for what takes its time.
+#[track_caller]
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(40),
+            "not in time: {what}"
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+}
