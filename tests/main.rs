@@ -8,6 +8,7 @@
 )]
 
 mod analysisd;
+mod api_data;
 mod background;
 mod call;
 mod certificates;
@@ -24,6 +25,11 @@ mod wazuh;
 // ---------------------------------------------------------------------------
 
 mod agreement;
+mod api_document;
+mod api_index;
+mod api_inventory;
+mod api_pages;
+mod api_stream;
 mod architecture;
 mod arguments;
 mod backfill;
