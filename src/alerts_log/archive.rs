@@ -131,6 +131,7 @@ impl Search {
             .collect();
         self.prefer_plain();
         self.entries.sort_by(order);
+        self.entries.dedup_by(|one, other| one.path == other.path);
         let mut seen = HashSet::new();
         // Dated ones first: they stand before others of the same inode or not at all.
         let mut dated_first: Vec<&Entry> = self.entries.iter().collect();

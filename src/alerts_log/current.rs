@@ -164,7 +164,10 @@ impl Current {
             return Ok(true);
         };
         let meta = file.metadata().map_err(cannot("look at", &self.path))?;
-        let now = Beginning::of_plain(file).map_err(cannot("read", &self.path))?;
+        let now = self
+            .beginning
+            .again(file)
+            .map_err(cannot("read", &self.path))?;
         if meta.len() < self.lines.position() || !self.beginning.grow(now) {
             return Ok(false);
         }

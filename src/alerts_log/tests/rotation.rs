@@ -1,0 +1,242 @@
+//! Files that follow each other.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+
+use super::{Log, Start, Tail, read, read_all, reopened};
+
+#[test]
+fn late_bytes_of_the_old_file_come_before_the_new_one() {
+    let mut log = Log::new();
+    log.append(2);
+    let mut tail = log.tail(Start::Beginning);
+    assert_eq!(read_all(&mut tail), log.lines);
+    log.append(1);
+    let mut old = log.writer.try_clone().unwrap();
+    log.rotate();
+    let late = log.next_line(5);
+    old.write_all(format!("{late}\n").as_bytes()).unwrap();
+    old.set_modified(log.clock).unwrap();
+    log.append(2);
+    let rest = read_all(&mut tail);
+    assert_eq!(rest, log.lines[2..]);
+}
+
+#[test]
+fn the_old_file_is_waited_for_while_the_new_one_is_empty() {
+    let mut log = Log::new();
+    log.append(1);
+    let mut tail = log.tail(Start::Beginning);
+    read_all(&mut tail);
+    let mut old = log.writer.try_clone().unwrap();
+    let first = log.dated();
+    log.rotate();
+    old.write_all(b"{\"cut").unwrap();
+    // Written now: the writer may not be done.
+    assert!(read_all(&mut tail).is_empty());
+    old.write_all(b"\":1}\n").unwrap();
+    assert_eq!(read_all(&mut tail), ["{\"cut\":1}"]);
+    // And now it is: this line will never be completed.
+    old.write_all(b"{\"cut\":2").unwrap();
+    assert!(read_all(&mut tail).is_empty());
+    fs::File::options()
+        .write(true)
+        .open(first)
+        .unwrap()
+        .set_modified(log.clock)
+        .unwrap();
+    assert_eq!(read_all(&mut tail), ["{\"cut\":2"]);
+    log.append(1);
+    assert_eq!(read_all(&mut tail), log.lines[1..]);
+}
+
+/// Several rotations while nobody reads: by day and within it, some compressed, the reader's too.
+#[test]
+fn after_an_outage_all_files_come_in_order() {
+    for compressed in 0..16 {
+        let mut log = Log::new();
+        log.append(3);
+        let mut tail = log.tail(Start::Beginning);
+        assert_eq!(read(&mut tail, 2), log.lines[..2]);
+        let place = tail.checkpoint();
+        drop(tail);
+        let mut old = vec![log.rotate()];
+        log.append(2);
+        old.push(log.rotate_within_the_day());
+        log.append(2);
+        old.push(log.rotate_within_the_day());
+        log.append(1);
+        old.push(log.rotate());
+        log.append(2);
+        for (index, path) in old.iter().enumerate() {
+            if compressed & (1 << index) != 0 {
+                log.gzip(path);
+            }
+        }
+        let mut tail = reopened(&log, &place);
+        assert_eq!(
+            read_all(&mut tail),
+            log.lines[2..],
+            "compressed: {compressed:b}"
+        );
+        assert!(tail.lost().is_none());
+        log.append(1);
+        assert_eq!(read_all(&mut tail).len(), 1);
+    }
+}
+
+#[test]
+fn a_rotation_in_the_middle_of_an_older_file_leaves_none_out() {
+    let mut log = Log::new();
+    log.append(1);
+    let place = {
+        let mut tail = log.tail(Start::Beginning);
+        read_all(&mut tail);
+        tail.checkpoint()
+    };
+    log.rotate();
+    log.append(4);
+    log.rotate();
+    log.append(2);
+    let mut tail = reopened(&log, &place);
+    let mut lines = read(&mut tail, 2);
+    log.rotate();
+    log.append(2);
+    let between = log.rotate();
+    log.gzip(&between);
+    log.append(2);
+    lines.extend(read_all(&mut tail));
+    assert_eq!(lines, log.lines[1..]);
+}
+
+#[test]
+fn files_that_logrotate_renames_come_in_order() {
+    let mut log = Log::new();
+    log.append(2);
+    let mut tail = log.tail(Start::Beginning);
+    read(&mut tail, 1);
+    let place = tail.checkpoint();
+    for turn in 0..3 {
+        log.shift();
+        // Without a dated name: another writer's log.
+        fs::remove_file(log.dated()).unwrap();
+        fs::rename(log.live(), log.path("alerts.json.1")).unwrap();
+        if turn == 1 {
+            log.gzip(&log.path("alerts.json.2"));
+        }
+        log.sequence += 1;
+        log.open_writer();
+        log.append(2);
+    }
+    fs::remove_file(log.dated()).unwrap();
+    assert_eq!(read_all(&mut tail), log.lines[1..]);
+    let mut tail = reopened(&log, &place);
+    assert_eq!(read_all(&mut tail), log.lines[1..]);
+}
+
+#[test]
+fn a_last_line_without_its_end_is_given_out_when_its_file_is_over() {
+    let mut log = Log::new();
+    log.append(1);
+    log.write(b"{\"cut\":1");
+    let mut tail = log.tail(Start::Beginning);
+    assert_eq!(read_all(&mut tail), log.lines);
+    log.rotate();
+    log.append(1);
+    let expected = ["{\"cut\":1".to_owned(), log.lines[1].clone()];
+    assert_eq!(read_all(&mut tail), expected);
+}
+
+#[test]
+fn a_copy_that_replaces_the_file_is_read_on_from_the_same_place() {
+    let mut log = Log::new();
+    log.append(3);
+    let mut tail = log.tail(Start::Beginning);
+    read_all(&mut tail);
+    log.append(1);
+    for name in ["copy", "copy again"] {
+        // What sed -i and editors do.
+        fs::copy(log.live(), log.path(name)).unwrap();
+        fs::rename(log.path(name), log.live()).unwrap();
+        fs::remove_file(log.dated()).unwrap();
+        fs::hard_link(log.live(), log.dated()).unwrap();
+        log.writer = fs::OpenOptions::new()
+            .append(true)
+            .open(log.live())
+            .unwrap();
+        log.append(2);
+        let seen = log.lines.len() - if name == "copy" { 3 } else { 2 };
+        assert_eq!(read_all(&mut tail), log.lines[seen..], "{name}");
+        let place = tail.checkpoint();
+        tail = reopened(&log, &place);
+    }
+}
+
+#[test]
+fn a_copy_left_beside_the_log_is_not_read_again() {
+    let mut log = Log::new();
+    log.append(3);
+    let mut tail = log.tail(Start::Beginning);
+    read_all(&mut tail);
+    log.copy("alerts.json.bak");
+    log.append(1);
+    log.rotate();
+    log.append(1);
+    log.copy("alerts.json.save");
+    log.append(1);
+    assert_eq!(read_all(&mut tail), log.lines[3..]);
+    log.rotate();
+    log.append(1);
+    assert_eq!(read_all(&mut tail), log.lines[6..]);
+}
+
+#[test]
+fn an_empty_file_that_wazuh_removes_is_no_loss() {
+    let mut log = Log::new();
+    log.append(1);
+    log.rotate();
+    let mut tail = log.tail(Start::End);
+    let place = tail.checkpoint();
+    let empty = log.dated();
+    log.rotate();
+    fs::remove_file(empty).unwrap();
+    log.append(2);
+    assert_eq!(read_all(&mut tail), log.lines[1..]);
+    let mut tail = reopened(&log, &place);
+    assert_eq!(read_all(&mut tail), log.lines[1..]);
+    assert!(tail.lost().is_none());
+}
+
+#[test]
+fn a_symlink_is_followed_to_its_target_and_its_dated_folders() {
+    let mut log = Log::new();
+    let links = tempfile::tempdir().unwrap();
+    let link = links.path().join("alerts.json");
+    symlink(log.live(), &link).unwrap();
+    log.append(2);
+    let mut tail = Tail::open(&link, Start::Beginning).unwrap();
+    read(&mut tail, 1);
+    log.rotate();
+    log.append(1);
+    log.rotate();
+    log.append(1);
+    assert_eq!(read_all(&mut tail), log.lines[1..]);
+}
+
+#[test]
+fn files_that_are_over_are_closed() {
+    let mut log = Log::new();
+    let mut tail = log.tail(Start::Beginning);
+    for _ in 0..5 {
+        log.append(1);
+        assert_eq!(read_all(&mut tail).len(), 1);
+        log.rotate();
+    }
+    assert!(read_all(&mut tail).is_empty());
+    let names = fs::read_dir("/proc/self/fd").unwrap();
+    let targets = names.filter_map(|name| fs::read_link(name.ok()?.path()).ok());
+    let open = targets.filter(|target| target.starts_with(log.folder.path()));
+    // The tail's and the writer's.
+    assert_eq!(open.count(), 2);
+}
