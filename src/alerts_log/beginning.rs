@@ -13,6 +13,9 @@ use super::text;
 /// first 2 KiB.
 const LENGTH: usize = 4096;
 
+/// Fewer bytes than that do not tell one file from another: Wazuh's time ends with the 44th.
+const VAGUE: usize = 64;
+
 /// The first bytes of a text, up to 4 KiB; fewer while there were no more. Of a file that begins
 /// with a hole (copytruncate under a writer that does not append), the first bytes behind it: holes
 /// are all alike.
@@ -32,6 +35,13 @@ pub struct Fingerprint {
     pub length: usize,
     /// Their SHA-256, in hex.
     pub sha256: String,
+}
+
+impl Fingerprint {
+    /// Other files may begin like that.
+    pub(super) fn is_vague(&self) -> bool {
+        self.length < VAGUE
+    }
 }
 
 impl Beginning {
@@ -115,6 +125,11 @@ impl Beginning {
             length: self.bytes.len(),
             sha256: hash(&self.bytes),
         }
+    }
+
+    /// Knows fewer bytes than the other.
+    pub(super) fn is_less_than(&self, other: &Self) -> bool {
+        self.bytes.len() < other.bytes.len()
     }
 
     /// Whether the fingerprint taken earlier still says all that is known.

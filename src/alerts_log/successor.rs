@@ -81,7 +81,9 @@ fn with_listing<T>(
     place: &Checkpoint,
     mut attempt: impl FnMut(&Listing) -> Result<Try<T>>,
 ) -> Result<Option<T>> {
-    let since = Day::of(place.changed()).plus(-MARGIN);
+    let changed = Day::of(place.changed());
+    let since = place.key().map_or(changed, |key| key.day.min(changed));
+    let since = since.plus(-MARGIN);
     for _ in 0..ATTEMPTS {
         let Some(listing) = listing::list(live, since)? else {
             return Ok(None);
@@ -95,9 +97,10 @@ fn with_listing<T>(
     Ok(None)
 }
 
-/// The file of the place: by inode and beginning, else by beginning alone.
+/// The file of the place: by inode and beginning, else by beginning alone. Of a file that was empty
+/// or had no more than begun nothing is known: its inode may be another file's by now.
 fn same(listing: &Listing, place: &Checkpoint) -> Result<Try<Current>> {
-    if place.inode == 0 {
+    if place.is_unknown() {
         return Ok(Try::Nothing);
     }
     let mut entries: Vec<&Entry> = listing.older.iter().chain(&listing.live).collect();
@@ -118,9 +121,7 @@ fn same(listing: &Listing, place: &Checkpoint) -> Result<Try<Current>> {
                 continue;
             }
         };
-        let nothing_known = place.beginning.length == 0 && is_inode(entry, place);
-        let continues = opened.continues(&place.beginning, place.offset);
-        if continues || (nothing_known && opened.may_hold(place.offset)) {
+        if opened.continues(&place.beginning, place.offset) {
             return opened.at(place.offset).map(Try::Found);
         }
     }
@@ -171,7 +172,7 @@ fn position(listing: &Listing, place: &Checkpoint) -> Result<Option<usize>> {
     Ok(None)
 }
 
-/// The first of the files that holds anything and is no copy of the place's, else the live one.
+/// The first of the files that holds anything and is no copy of the place's, the live one last.
 fn first_other<'a>(
     older: impl Iterator<Item = &'a Entry>,
     listing: &'a Listing,
@@ -191,13 +192,14 @@ fn first_other<'a>(
     first(std::iter::empty(), listing)
 }
 
-/// The first of the files that holds anything, else the live one.
+/// The first of the files that holds anything, the live one last.
 fn first<'a>(
     mut older: impl Iterator<Item = &'a Entry>,
     listing: &'a Listing,
 ) -> Result<Try<Current>> {
     let older = older.find(|entry| holds_anything(entry));
-    match older.or(listing.live.as_ref()) {
+    // As long as the new live file is empty, a writer may still hold the old one.
+    match older.or(listing.live.as_ref().filter(|live| holds_anything(live))) {
         Some(entry) => from_beginning(entry),
         None => Ok(Try::Nothing),
     }

@@ -163,6 +163,15 @@ impl Log {
         copy.set_modified(self.clock).unwrap();
     }
 
+    /// What editors and `sed -i` do; the dated name goes along, so that Wazuh finds it again.
+    fn replace_by_a_copy(&mut self) {
+        self.copy("copy");
+        fs::rename(self.path("copy"), self.live()).unwrap();
+        fs::remove_file(self.dated()).unwrap();
+        fs::hard_link(self.live(), self.dated()).unwrap();
+        self.writer = File::options().append(true).open(self.live()).unwrap();
+    }
+
     fn truncate(&mut self) {
         self.writer.set_len(0).unwrap();
         self.tick();
