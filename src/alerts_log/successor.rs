@@ -67,7 +67,7 @@ pub(super) fn after(live: &Path, place: &Checkpoint, position: u64) -> Result<Se
 /// The next file behind the place's.
 fn next(listing: &Listing, place: &Checkpoint) -> Result<Try<Current>> {
     let older = &listing.older;
-    match position(listing, place)? {
+    match position(listing, place) {
         Some(index) => first_other(older.iter().skip(index + 1), listing, place),
         None => {
             let newer = |entry: &&Entry| is_newer(entry, place) && !is_key(entry, place);
@@ -130,46 +130,54 @@ fn same(listing: &Listing, place: &Checkpoint) -> Result<Try<Current>> {
 
 /// A copy of the place's file that holds more: what replaced it, or what was left beside it.
 fn fuller(listing: &Listing, place: &Checkpoint, position: u64) -> Result<Try<Current>> {
-    if place.beginning.length == 0 {
-        return Ok(Try::Nothing);
-    }
-    let undated = listing
-        .older
-        .iter()
-        .filter(|entry| entry.dated.is_none() && !entry.gzip && !is_inode(entry, place));
-    for entry in listing.live.iter().chain(undated) {
-        let is_live = listing
+    let is_live = |entry: &Entry| {
+        listing
             .live
             .as_ref()
-            .is_some_and(|live| live.is_same_file(entry));
-        let Some(opened) = open_to_compare(entry)? else {
-            return Ok(Try::Stale);
-        };
-        let enough = is_live || opened.holds_more_than(position);
-        if enough && opened.continues(&place.beginning, place.offset) {
-            return opened.at(place.offset).map(Try::Found);
+            .is_some_and(|live| live.is_same_file(entry))
+    };
+    // How much a compressed copy holds is seen only by reading it: not while the file itself lies
+    // there. A live copy that holds no more will.
+    let gone = !listing.older.iter().any(|entry| is_inode(entry, place));
+    let enough = |opened: &Opened, entry: &Entry| {
+        is_live(entry) || (entry.gzip && gone) || opened.holds_more_than(position)
+    };
+    let may_be_copy = |entry: &&Entry| {
+        let named_alike = is_key(entry, place) || (entry.dated.is_none() && !entry.gzip);
+        !is_inode(entry, place) && (is_live(entry) || named_alike)
+    };
+    let all = listing.live.iter().chain(&listing.older);
+    for entry in all.filter(may_be_copy) {
+        match open_to_compare(entry) {
+            Try::Found(opened) => {
+                if enough(&opened, entry) && opened.continues(&place.beginning, place.offset) {
+                    return opened.at(place.offset).map(Try::Found);
+                }
+            }
+            Try::Stale => return Ok(Try::Stale),
+            Try::Nothing => {}
         }
     }
     Ok(Try::Nothing)
 }
 
 /// Where in the listing the place's file stands, also when it was compressed meanwhile.
-fn position(listing: &Listing, place: &Checkpoint) -> Result<Option<usize>> {
+fn position(listing: &Listing, place: &Checkpoint) -> Option<usize> {
     let older = &listing.older;
     let known = older.iter().position(|entry| is_inode(entry, place));
     let known = known.or_else(|| older.iter().position(|entry| is_key(entry, place)));
     if known.is_some() {
-        return Ok(known);
+        return known;
     }
     for (index, entry) in older.iter().enumerate() {
         if is_plausible(entry, place)
-            && let Some(opened) = open_to_compare(entry)?
+            && let Try::Found(opened) = open_to_compare(entry)
             && opened.continues(&place.beginning, 0)
         {
-            return Ok(Some(index));
+            return Some(index);
         }
     }
-    Ok(None)
+    None
 }
 
 /// The first of the files that holds anything and is no copy of the place's, the live one last.
@@ -180,7 +188,7 @@ fn first_other<'a>(
 ) -> Result<Try<Current>> {
     for entry in older {
         if entry.dated.is_none()
-            && let Some(opened) = open_to_compare(entry)?
+            && let Try::Found(opened) = open_to_compare(entry)
             && opened.continues(&place.beginning, 0)
         {
             continue;
@@ -214,11 +222,15 @@ fn from_beginning(entry: &Entry) -> Result<Try<Current>> {
 
 /// Opens a file that is only compared. One that cannot be opened is passed over loudly: if it
 /// should have been read, its turn comes, and is an error.
-fn open_to_compare(entry: &Entry) -> Result<Option<Opened>> {
-    Opened::open(entry).or_else(|error| {
-        pass_over(&error);
-        Ok(None)
-    })
+fn open_to_compare(entry: &Entry) -> Try<Opened> {
+    match Opened::open(entry) {
+        Ok(Some(opened)) => Try::Found(opened),
+        Ok(None) => Try::Stale,
+        Err(error) => {
+            pass_over(&error);
+            Try::Nothing
+        }
+    }
 }
 
 fn pass_over(error: &Error) {
