@@ -209,7 +209,10 @@ impl Pass {
 /// The live file under another name, as logrotate or people name it.
 fn is_undated(name: &str, live: &str) -> bool {
     let behind = name.strip_prefix(live).and_then(|rest| rest.chars().next());
-    matches!(behind, Some('.' | '-' | '_' | '~')) && !name.ends_with(".sum")
+    let sum = Path::new(name)
+        .extension()
+        .is_some_and(|kind| kind == "sum");
+    matches!(behind, Some('.' | '-' | '_' | '~')) && !sum
 }
 
 /// Takes out what is listed twice and brings the rest in order.

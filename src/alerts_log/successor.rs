@@ -67,13 +67,11 @@ pub(super) fn after(live: &Path, place: &Checkpoint, position: u64) -> Result<Se
 /// The next file behind the place's.
 fn next(listing: &Listing, place: &Checkpoint) -> Result<Try<Current>> {
     let older = &listing.older;
-    match position(listing, place) {
-        Some(index) => first_other(older.iter().skip(index + 1), listing, place),
-        None => {
-            let newer = |entry: &&Entry| is_newer(entry, place) && !is_key(entry, place);
-            first_other(older.iter().filter(newer), listing, place)
-        }
+    if let Some(index) = position(listing, place) {
+        return first_other(older.iter().skip(index + 1), listing, place);
     }
+    let newer = |entry: &&Entry| is_newer(entry, place) && !is_key(entry, place);
+    first_other(older.iter().filter(newer), listing, place)
 }
 
 fn with_listing<T>(

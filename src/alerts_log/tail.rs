@@ -46,7 +46,7 @@ pub struct Tail {
 }
 
 /// A place that is nowhere any more: what stood behind it may be missing.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
     /// The place.
     pub place: Checkpoint,

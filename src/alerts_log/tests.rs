@@ -18,6 +18,7 @@ mod archives;
 mod checkpoints;
 mod model;
 mod pieces;
+mod racing;
 mod rotation;
 mod truncation;
 mod waiting;
@@ -79,13 +80,17 @@ impl Log {
     }
 
     /// The dated file and its hard link, as `getloglocation.c` makes them.
-    fn open_writer(&mut self) {
+    fn make_files(&mut self) {
         let dated = self.dated();
         fs::create_dir_all(dated.parent().unwrap()).unwrap();
         let mut options = OpenOptions::new();
         self.writer = options.append(true).create(true).open(&dated).unwrap();
         drop(fs::remove_file(self.live()));
         fs::hard_link(&dated, self.live()).unwrap();
+    }
+
+    fn open_writer(&mut self) {
+        self.make_files();
         self.tick();
     }
 

@@ -88,7 +88,7 @@ fn replace(
         && Some(old) != new
     {
         // It went by itself if its file was deleted.
-        drop(inotify.rm_watch(old));
+        inotify.rm_watch(old).ok();
     }
     *watch = new;
 }

@@ -5,12 +5,17 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::{FIRST_DAY, Log, read, shown, start_of, write_gzip};
-use crate::alerts_log::{Archive, Error, Prefetch, Reader, Span, Start, archives};
+use crate::alerts_log::{
+    Archive, Day, Error, Found, Prefetch, Reader, Result, Span, Start, archives,
+};
 
 fn found(path: &Path, span: &Span) -> Vec<Archive> {
-    let found = archives(&[path.to_owned()], span).unwrap();
-    assert!(found.unreadable.is_empty(), "{:?}", found.unreadable);
-    found.archives
+    let Found {
+        archives,
+        unreadable,
+    } = archives(&[path.to_owned()], span).unwrap();
+    assert!(unreadable.is_empty(), "{unreadable:?}");
+    archives
 }
 
 fn names(root: &Path, archives: &[Archive]) -> Vec<String> {
@@ -21,15 +26,21 @@ fn names(root: &Path, archives: &[Archive]) -> Vec<String> {
     archives.iter().map(name).collect()
 }
 
-fn lines_of(reader: &mut Reader) -> Result<Vec<String>, (Vec<String>, Error)> {
+/// The lines before the end or the first error.
+fn all_lines(reader: &mut Reader) -> (Vec<String>, Option<Error>) {
     let mut lines = Vec::new();
     loop {
         match reader.next() {
             Ok(Some((piece, _))) => lines.push(shown(piece)),
-            Ok(None) => return Ok(lines),
-            Err(error) => return Err((lines, error)),
+            Ok(None) => return (lines, None),
+            Err(error) => return (lines, Some(error)),
         }
     }
+}
+
+fn lines_of(reader: &mut Reader) -> Result<Vec<String>> {
+    let (lines, error) = all_lines(reader);
+    error.map_or(Ok(lines), Err)
 }
 
 fn archive(path: PathBuf) -> Archive {
@@ -53,7 +64,7 @@ fn the_logs_files_come_in_order_and_each_once() {
     log.rotate();
     log.append(1);
     // Compressed, and the plain one is still there.
-    let both = log.dated_of(FIRST_DAY.plus(1), 1);
+    let both = log.dated_of(Day(FIRST_DAY.0 + 1), 1);
     write_gzip(&PathBuf::from(format!("{}.gz", both.display())), &[b"half"]);
     fs::write(log.path("ossec-archive-30.json"), "{}\n").unwrap();
     let root = log.folder.path();
@@ -127,12 +138,9 @@ fn days_outside_the_span_are_left_out_with_a_margin_of_a_day() {
     }
     let noon = |day: i64| Some(start_of(FIRST_DAY.plus(day)) + Duration::from_secs(43_200));
     let days = |since, until| {
-        let span = Span { since, until };
-        let days = found(log.folder.path(), &span);
-        let days = days
-            .iter()
-            .map(|archive| archive.day.unwrap().0 - FIRST_DAY.0);
-        days.collect::<Vec<_>>()
+        let all = found(log.folder.path(), &Span { since, until });
+        let day = |archive: &Archive| archive.day.unwrap().0 - FIRST_DAY.0;
+        all.iter().map(day).collect::<Vec<_>>()
     };
     assert_eq!(days(noon(3), noon(4)), [2, 3, 4, 5]);
     assert_eq!(days(None, noon(0)), [0, 1]);
@@ -166,7 +174,7 @@ fn a_compressed_file_of_several_members_is_one_text() {
             lines_of(&mut reader).unwrap(),
             ["{\"a\":1}", "{\"b\":2}", "{\"c\":3}"]
         );
-        let mut reader = Reader::open_at(&archive(path), 8).unwrap();
+        let mut reader = Reader::open_at(&archive(path.clone()), 8).unwrap();
         assert_eq!(lines_of(&mut reader).unwrap(), ["{\"b\":2}", "{\"c\":3}"]);
     }
 }
@@ -184,7 +192,8 @@ fn a_compressed_file_cut_anywhere_gives_its_whole_lines_and_then_an_error() {
     for cut in (10..whole.len()).step_by(37).chain([whole.len() - 1]) {
         fs::write(&cut_file, &whole[..cut]).unwrap();
         let mut reader = Reader::open(&archive(cut_file.clone())).unwrap();
-        let (read, error) = lines_of(&mut reader).unwrap_err();
+        let (read, error) = all_lines(&mut reader);
+        let error = error.unwrap();
         assert!(read == lines[..read.len()], "{cut}");
         assert!(error.to_string().contains("cut.json.gz"), "{error}");
         // And only once.

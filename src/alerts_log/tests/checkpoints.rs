@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Checkpoint, Error, Log, MetadataExt, Start, Tail, read, read_all, reopened, start_of};
+use crate::alerts_log::Lost;
 
 #[test]
 fn the_end_is_behind_the_last_whole_line() {
@@ -129,8 +130,12 @@ fn a_place_that_retention_removed_is_reported_and_the_oldest_newer_file_comes_fi
     let packed = log.gzip(&old[1]);
     let mut again = reopened(&log, &place);
     assert_eq!(read_all(&mut again), log.lines[3..]);
-    let lost = again.lost().expect("a warning");
-    assert_eq!((&lost.place, &lost.continued_in), (&place, &packed));
+    let lost = again.lost().cloned().expect("a warning");
+    let expected = Lost {
+        place: place.clone(),
+        continued_in: packed,
+    };
+    assert_eq!(lost, expected);
     // Without its dated name (another writer's log) the time decides.
     let nameless = Checkpoint {
         dated: None,
@@ -268,4 +273,31 @@ fn the_kinds_of_paths_do_not_matter() {
             .unwrap()
             .is_none()
     );
+}
+
+#[test]
+fn a_checkpoint_stays_behind_the_last_line_until_the_next_file_gives_one() {
+    let mut log = Log::new();
+    log.append(2);
+    let mut tail = log.tail(Start::Beginning);
+    read_all(&mut tail);
+    let first = log.dated();
+    log.rotate();
+    log.write(b"{\"begun\"");
+    assert!(read_all(&mut tail).is_empty());
+    let place = tail.checkpoint();
+    assert_eq!(place.inode, fs::metadata(&first).unwrap().ino());
+    log.write(b":1}\n");
+    let (piece, of_piece) = tail.next().unwrap().unwrap();
+    assert_eq!(
+        (super::shown(piece), of_piece.offset),
+        ("{\"begun\":1}".to_owned(), 0)
+    );
+    assert_eq!(**of_piece.file, *log.live());
+    assert_eq!(
+        tail.checkpoint().inode,
+        fs::metadata(log.live()).unwrap().ino()
+    );
+    log.gzip(&first);
+    assert_eq!(read_all(&mut reopened(&log, &place)), ["{\"begun\":1}"]);
 }

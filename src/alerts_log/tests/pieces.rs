@@ -4,8 +4,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
 use super::{Log, Start, read_all, shown};
-use crate::alerts_log::lines::{HEAD, Lines, MAX_LINE};
-use crate::alerts_log::{Piece, Text};
+use crate::alerts_log::{HEAD, Lines, MAX_LINE, Piece, Text};
 
 /// Gives at most so many bytes a read.
 struct Slow<'a>(&'a [u8], usize);
