@@ -70,7 +70,8 @@ fn next(listing: &Listing, place: &Checkpoint) -> Result<Try<Current>> {
     if let Some(index) = position(listing, place) {
         return first_other(older.iter().skip(index + 1), listing, place);
     }
-    let newer = |entry: &&Entry| is_newer(entry, place) && !is_key(entry, place);
+    // Also a file of the same dated name: it holds something else by now.
+    let newer = |entry: &&Entry| is_newer(entry, place);
     first_other(older.iter().filter(newer), listing, place)
 }
 
@@ -163,7 +164,6 @@ fn fuller(listing: &Listing, place: &Checkpoint, position: u64) -> Result<Try<Cu
 fn position(listing: &Listing, place: &Checkpoint) -> Option<usize> {
     let older = &listing.older;
     let known = older.iter().position(|entry| is_inode(entry, place));
-    let known = known.or_else(|| older.iter().position(|entry| is_key(entry, place)));
     if known.is_some() {
         return known;
     }

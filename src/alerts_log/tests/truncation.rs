@@ -115,3 +115,32 @@ fn each_copytruncate_under_a_writer_that_does_not_append_is_seen() {
         assert!(tail.lost().is_none());
     }
 }
+
+#[test]
+fn a_replacement_that_was_copied_and_truncated_is_found_as_the_copy() {
+    let mut log = Log::new();
+    log.append(3);
+    log.write(b"{\"begun\"");
+    let mut tail = log.tail(Start::Beginning);
+    assert_eq!(read_all(&mut tail), log.lines);
+    log.replace_by_a_copy();
+    log.write(b":1}\n");
+    log.copy_and_truncate();
+    log.append(1);
+    log.rotate();
+    assert_eq!(read_all(&mut tail), ["{\"begun\":1}", &log.lines[3]]);
+}
+
+/// The dated name of the file that was read to its end belongs to other lines by now.
+#[test]
+fn a_replacement_that_was_truncated_is_not_taken_for_the_file_itself() {
+    let mut log = Log::new();
+    log.append(3);
+    let mut tail = log.tail(Start::Beginning);
+    assert_eq!(read_all(&mut tail), log.lines);
+    log.replace_by_a_copy();
+    log.copy_and_truncate();
+    log.append(1);
+    log.rotate();
+    assert_eq!(read_all(&mut tail), log.lines[3..]);
+}
