@@ -151,7 +151,7 @@ fn leading_nuls(bytes: &[u8]) -> usize {
 fn read_at(file: &File, offset: u64) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; LENGTH];
     let mut filled = 0;
-    loop {
+    while filled < LENGTH {
         let room = bytes.get_mut(filled..).unwrap_or_default();
         match file.read_at(room, offset + filled as u64) {
             Ok(0) => break,

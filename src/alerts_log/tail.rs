@@ -170,6 +170,12 @@ impl Tail {
         Some(Lag { bytes, older_files })
     }
 
+    /// As where there is no inotify.
+    #[cfg(test)]
+    pub(super) fn poll(&mut self) {
+        self.watch = Watch::without_inotify();
+    }
+
     fn begin_in_live(&mut self, offset: impl Fn(&Opened) -> Result<u64>) -> Result<()> {
         let Some(entry) = listing::live(&self.live)? else {
             return Ok(());

@@ -38,6 +38,16 @@ impl Watch {
         }
     }
 
+    /// As where there is no inotify.
+    #[cfg(test)]
+    pub(super) fn without_inotify() -> Self {
+        Self {
+            inotify: None,
+            folder: None,
+            file: None,
+        }
+    }
+
     /// Watches the file that is now called `live`, and its folder.
     pub(super) fn aim(&mut self, live: &Path) {
         let Some(inotify) = &self.inotify else { return };

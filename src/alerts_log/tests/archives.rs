@@ -43,8 +43,8 @@ fn lines_of(reader: &mut Reader) -> Result<Vec<String>> {
     error.map_or(Ok(lines), Err)
 }
 
-fn archive(path: PathBuf) -> Archive {
-    found(&path, &Span::default()).remove(0)
+fn archive(path: &Path) -> Archive {
+    found(path, &Span::default()).remove(0)
 }
 
 #[test]
@@ -169,13 +169,17 @@ fn a_compressed_file_of_several_members_is_one_text() {
     for name in ["a.json.gz", "b.json"] {
         let path = folder.path().join(name);
         write_gzip(&path, &[b"{\"a\":1}\n{\"b\"", b":2}\n", b"{\"c\":3}"]);
-        let mut reader = Reader::open(&archive(path.clone())).unwrap();
+        let mut reader = Reader::open(&archive(&path)).unwrap();
         assert_eq!(
             lines_of(&mut reader).unwrap(),
             ["{\"a\":1}", "{\"b\":2}", "{\"c\":3}"]
         );
-        let mut reader = Reader::open_at(&archive(path.clone()), 8).unwrap();
-        assert_eq!(lines_of(&mut reader).unwrap(), ["{\"b\":2}", "{\"c\":3}"]);
+        let mut reader = Reader::open_at(&archive(&path), 8).unwrap();
+        let (piece, place) = reader.next().unwrap().unwrap();
+        assert_eq!((shown(piece), place.offset), ("{\"b\":2}".to_owned(), 8));
+        assert_eq!(**place.file, *path);
+        assert_eq!((&**reader.path(), reader.offset()), (&*path, 16));
+        assert_eq!(lines_of(&mut reader).unwrap(), ["{\"c\":3}"]);
     }
 }
 
@@ -191,7 +195,7 @@ fn a_compressed_file_cut_anywhere_gives_its_whole_lines_and_then_an_error() {
     let cut_file = folder.path().join("cut.json.gz");
     for cut in (10..whole.len()).step_by(37).chain([whole.len() - 1]) {
         fs::write(&cut_file, &whole[..cut]).unwrap();
-        let mut reader = Reader::open(&archive(cut_file.clone())).unwrap();
+        let mut reader = Reader::open(&archive(&cut_file)).unwrap();
         let (read, error) = all_lines(&mut reader);
         let error = error.unwrap();
         assert!(read == lines[..read.len()], "{cut}");
@@ -203,7 +207,7 @@ fn a_compressed_file_cut_anywhere_gives_its_whole_lines_and_then_an_error() {
     let middle = flipped.len() - 6;
     flipped[middle] ^= 1;
     fs::write(&cut_file, &flipped).unwrap();
-    assert!(lines_of(&mut Reader::open(&archive(cut_file)).unwrap()).is_err());
+    assert!(lines_of(&mut Reader::open(&archive(&cut_file)).unwrap()).is_err());
 }
 
 #[test]
@@ -214,10 +218,10 @@ fn a_compressed_file_larger_than_all_blocks_ahead_comes_whole() {
         .map(|n| format!("{{\"n\":\"{n:0100}\"}}"))
         .collect();
     write_gzip(&path, &[(lines.join("\n") + "\n").as_bytes()]);
-    let mut reader = Reader::open(&archive(path.clone())).unwrap();
+    let mut reader = Reader::open(&archive(&path)).unwrap();
     assert!(lines_of(&mut reader).unwrap() == lines);
     // Left in the middle: the thread ends by itself.
-    let mut reader = Reader::open(&archive(path)).unwrap();
+    let mut reader = Reader::open(&archive(&path)).unwrap();
     reader.next().unwrap();
     drop(reader);
 }
@@ -229,7 +233,7 @@ fn the_unfinished_end_of_a_growing_file_is_left_and_of_a_finished_one_is_a_line(
     log.write(b"{\"part");
     let live = Archive {
         growing: true,
-        ..archive(log.live())
+        ..archive(&log.live())
     };
     let mut reader = Reader::open(&live).unwrap();
     assert_eq!(lines_of(&mut reader).unwrap(), log.lines);
@@ -248,11 +252,11 @@ fn a_file_that_changed_just_now_counts_as_growing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ossec-alerts-02.json");
     fs::write(&path, "{}\n").unwrap();
-    assert!(archive(path.clone()).growing);
+    assert!(archive(&path).growing);
     let file = fs::File::options().write(true).open(&path).unwrap();
     file.set_modified(SystemTime::now() - Duration::from_secs(120))
         .unwrap();
-    assert!(!archive(path).growing);
+    assert!(!archive(&path).growing);
 }
 
 #[test]

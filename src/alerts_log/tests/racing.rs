@@ -75,11 +75,11 @@ fn nothing_is_missed_or_doubled_while_the_log_is_turned_over_under_the_reader() 
             let before = came.len();
             while let Some((piece, _)) = tail.next().unwrap() {
                 came.push(shown(piece));
-                if came.len() > before && came.len() % 997 == 0 {
+                if came.len() > before && came.len().is_multiple_of(997) {
                     break;
                 }
             }
-            if came.len() > before && came.len() % 997 == 0 {
+            if came.len() > before && came.len().is_multiple_of(997) {
                 tail = Tail::open(&live, Start::At(tail.checkpoint())).unwrap();
             } else if over && came.len() == before {
                 break;
