@@ -218,8 +218,8 @@ fn from_beginning(entry: &Entry) -> Result<Try<Current>> {
     }
 }
 
-/// Opens a file that is only compared. One that cannot be opened is passed over loudly: if it
-/// should have been read, its turn comes, and is an error.
+/// Opens a file that is only compared. One that cannot be opened is passed over: if it should have
+/// been read, its turn comes, and is an error.
 fn open_to_compare(entry: &Entry) -> Try<Opened> {
     match Opened::open(entry) {
         Ok(Some(opened)) => Try::Found(opened),
@@ -232,7 +232,7 @@ fn open_to_compare(entry: &Entry) -> Try<Opened> {
 }
 
 fn pass_over(error: &Error) {
-    log::warn!("{error}; it is passed over in the search for the place reached before");
+    log::info!("{error}; it is passed over in the search for the place reached before");
 }
 
 fn holds_anything(entry: &Entry) -> bool {

@@ -130,6 +130,28 @@ fn a_wazuh_home_stands_for_its_alerts() {
 }
 
 #[test]
+fn a_year_on_another_disk_is_found_and_a_circle_of_links_ends() {
+    let mut log = Log::new();
+    log.append(1);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let (year, moved) = (log.path("2025"), elsewhere.path().join("2025"));
+    // A copy: the other disk of a test is the same one.
+    fs::create_dir_all(moved.join("May")).unwrap();
+    fs::copy(log.dated(), moved.join("May/ossec-alerts-29.json")).unwrap();
+    fs::remove_dir_all(&year).unwrap();
+    fs::remove_file(log.live()).unwrap();
+    std::os::unix::fs::symlink(&moved, &year).unwrap();
+    std::os::unix::fs::symlink(log.folder.path(), log.path("circle")).unwrap();
+    let all = found(log.folder.path(), &Span::default());
+    assert_eq!(
+        names(log.folder.path(), &all),
+        ["2025/May/ossec-alerts-29.json"]
+    );
+    let mut tail = log.tail(Start::Since(start_of(FIRST_DAY)));
+    assert_eq!(read(&mut tail, 9), log.lines);
+}
+
+#[test]
 fn days_outside_the_span_are_left_out_with_a_margin_of_a_day() {
     let mut log = Log::new();
     for _ in 0..8 {

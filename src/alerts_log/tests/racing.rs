@@ -63,13 +63,13 @@ fn nothing_is_missed_or_doubled_while_the_log_is_turned_over_under_the_reader() 
     let live = log.live();
     let done = AtomicBool::new(false);
     let mut came: Vec<String> = Vec::new();
+    let mut tail = Tail::open(&live, Start::Beginning).unwrap();
     thread::scope(|scope| {
         let writer = scope.spawn(|| {
             let folder = write_and_rotate(log);
             done.store(true, Ordering::SeqCst);
             folder
         });
-        let mut tail = Tail::open(&live, Start::Beginning).unwrap();
         loop {
             let over = done.load(Ordering::SeqCst);
             let before = came.len();
