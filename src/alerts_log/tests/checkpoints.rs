@@ -301,3 +301,18 @@ fn a_checkpoint_stays_behind_the_last_line_until_the_next_file_gives_one() {
     log.gzip(&first);
     assert_eq!(read_all(&mut reopened(&log, &place)), ["{\"begun\":1}"]);
 }
+
+/// Another file that begins with a few of the same bytes is not its file.
+#[test]
+fn a_checkpoint_of_a_line_just_begun_loses_nothing() {
+    let mut log = Log::new();
+    let line = log.next_line(100) + "\n";
+    log.write(&line.as_bytes()[..5]);
+    let mut place = log.tail(Start::Beginning).checkpoint();
+    assert_eq!((place.offset, place.beginning.length), (0, 5));
+    log.write(&line.as_bytes()[5..]);
+    log.rotate();
+    log.append(2);
+    place.inode = fs::metadata(log.live()).unwrap().ino();
+    assert_eq!(read_all(&mut reopened(&log, &place)), log.lines);
+}

@@ -171,9 +171,60 @@ fn a_copy_left_beside_the_log_is_not_read_again() {
     log.copy("alerts.json.save");
     log.append(1);
     assert_eq!(read_all(&mut tail), log.lines[3..]);
+    // Younger than what it was copied from.
+    log.copy("alerts.json.old");
     log.rotate();
     log.append(1);
     assert_eq!(read_all(&mut tail), log.lines[6..]);
+}
+
+#[test]
+fn a_replacement_that_was_compressed_is_read_on_from_the_same_place() {
+    let mut log = Log::new();
+    log.append(3);
+    let mut tail = log.tail(Start::Beginning);
+    assert_eq!(read_all(&mut tail), log.lines);
+    log.replace_by_a_copy();
+    log.append(2);
+    let old = log.rotate();
+    log.gzip(&old);
+    log.append(1);
+    assert_eq!(read_all(&mut tail), log.lines[3..]);
+}
+
+#[test]
+fn a_file_that_is_being_compressed_is_read_from_its_original() {
+    let mut log = Log::new();
+    log.append(1);
+    let mut tail = log.tail(Start::Beginning);
+    read_all(&mut tail);
+    log.rotate();
+    log.append(2);
+    let old = log.rotate();
+    log.append(1);
+    fs::write(format!("{}.gz", old.display()), [0x1f, 0x8b, 8]).unwrap();
+    assert_eq!(read_all(&mut tail), log.lines[1..]);
+}
+
+/// A file that was compressed late is younger than the files behind it.
+#[test]
+fn dated_names_come_before_times() {
+    let mut log = Log::new();
+    log.append(1);
+    let mut tail = log.tail(Start::Beginning);
+    read_all(&mut tail);
+    log.rotate();
+    log.append(1);
+    let first = log.rotate_within_the_day();
+    log.append(1);
+    log.rotate_within_the_day();
+    log.append(1);
+    log.copy_and_truncate();
+    log.append(1);
+    log.rotate_within_the_day();
+    log.gzip(&first);
+    log.append(1);
+    assert_eq!(read_all(&mut tail), log.lines[1..]);
 }
 
 #[test]

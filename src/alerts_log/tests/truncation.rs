@@ -144,3 +144,30 @@ fn a_replacement_that_was_truncated_is_not_taken_for_the_file_itself() {
     log.rotate();
     assert_eq!(read_all(&mut tail), log.lines[3..]);
 }
+
+/// Nothing tells of it but the copy: the file was empty, and is a file with lines now.
+#[test]
+fn lines_that_were_copied_away_before_the_first_look_are_found() {
+    let mut log = Log::new();
+    let mut tail = log.tail(Start::Beginning);
+    assert!(read_all(&mut tail).is_empty());
+    log.append(2);
+    log.copy_and_truncate();
+    log.append(1);
+    assert_eq!(read_all(&mut tail), log.lines);
+}
+
+#[test]
+fn a_file_cut_back_behind_its_beginning_is_read_again() {
+    let mut log = Log::new();
+    for _ in 0..3 {
+        let line = log.next_line(5000) + "\n";
+        log.write(line.as_bytes());
+    }
+    let mut tail = log.tail(Start::Beginning);
+    assert_eq!(read_all(&mut tail), log.lines);
+    let first = log.lines[0].len() as u64 + 1;
+    log.writer.set_len(first).unwrap();
+    assert_eq!(read_all(&mut tail), log.lines[..1]);
+    assert!(tail.lost().is_some());
+}
