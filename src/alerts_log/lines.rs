@@ -89,6 +89,12 @@ impl<R: Text> Lines<R> {
         self.nuls + self.dropped.unwrap_or_default() + (self.end - self.start) as u64
     }
 
+    /// The buffer's size.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// How far the source was read.
     pub(super) fn position(&self) -> u64 {
         self.offset + self.part()
@@ -269,6 +275,9 @@ impl<R: Text> Lines<R> {
             self.buffer.copy_within(self.start..self.end, 0);
             if self.buffer.len() - held < SMALLEST_READ {
                 let size = (2 * self.buffer.len()).clamp(CHUNK, MAX_LINE + CHUNK);
+                // Not twice what is needed, as a vector would take by itself.
+                self.buffer
+                    .reserve_exact(size.saturating_sub(self.buffer.len()));
                 self.buffer.resize(size, 0);
             }
         }
