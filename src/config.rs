@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 use crate::alert::enrich::{self, Enricher};
 use crate::home::{Home, settings_folders};
-use crate::{delivery, spool, store};
+use crate::{delivery, spool, store, wazuh_api};
 
 mod environment;
 mod suggestion;
@@ -30,6 +30,8 @@ pub struct Settings {
     pub enrich: enrich::Settings,
     /// Which secrets are taken out of alerts.
     pub redact: enrich::RedactSettings,
+    /// Which manager's inventory is read.
+    pub wazuh_api: wazuh_api::Settings,
 }
 
 /// Settings and where they came from.
@@ -158,7 +160,15 @@ fn read_file(path: &Path) -> Result<Table, Fault> {
 }
 
 /// The top level: the site, and a section for each room.
-const SECTIONS: [&str; 6] = ["site", "store", "spool", "delivery", "enrich", "redact"];
+const SECTIONS: [&str; 7] = [
+    "site",
+    "store",
+    "spool",
+    "delivery",
+    "enrich",
+    "redact",
+    "wazuh_api",
+];
 
 /// Reads each room's section.
 fn compose(mut table: Table) -> Result<Settings, Fault> {
@@ -169,6 +179,7 @@ fn compose(mut table: Table) -> Result<Settings, Fault> {
         delivery: section(&mut table, "delivery")?,
         enrich: section(&mut table, "enrich")?,
         redact: section(&mut table, "redact")?,
+        wazuh_api: section(&mut table, "wazuh_api")?,
     };
     match table.keys().next() {
         None => Ok(settings),

@@ -7,9 +7,11 @@ mod commands;
 mod config;
 mod delivery;
 mod home;
+mod secret;
 mod setting;
 mod spool;
 mod store;
+mod wazuh_api;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
