@@ -62,7 +62,7 @@ pub enum Format {
 pub enum Command {
     /// Check every precondition; each failure comes with its fix
     #[command(
-        after_help = "Examples:\n  custom-mongo check\n  custom-mongo check --config-only --format json"
+        after_help = "Examples:\n  custom-mongo check\n  custom-mongo check --config-only --format json\n  custom-mongo check --trust"
     )]
     Check(CheckArgs),
     /// What waits on disk: look at it, deliver it
@@ -80,6 +80,9 @@ pub struct CheckArgs {
     /// Only read the settings: ask nothing, touch nothing
     #[arg(long)]
     pub config_only: bool,
+    /// Show the certificate of Wazuh's API and trust it from now on
+    #[arg(long, conflicts_with = "config_only")]
+    pub trust: bool,
 }
 
 /// What to do with the spool.

@@ -11,6 +11,10 @@ mod secret;
 mod setting;
 mod spool;
 mod store;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "no command reads pages yet")
+)]
 mod wazuh_api;
 
 use std::ffi::OsString;
@@ -19,7 +23,7 @@ use std::time::Instant;
 
 use clap::Parser;
 
-use cli::{Cli, Command, DeadCommand, SpoolCommand};
+use cli::{CheckArgs, Cli, Command, DeadCommand, SpoolCommand};
 use commands::hook::Call;
 use commands::spool::{Dead, Spools};
 use commands::test::{Input, Run};
@@ -78,10 +82,12 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
     }
     match &cli.command {
         Some(Command::Check(args)) => {
-            let depth = if args.config_only {
-                check::Depth::ConfigOnly
-            } else {
-                check::Depth::All
+            let depth = match args {
+                CheckArgs {
+                    config_only: true, ..
+                } => check::Depth::ConfigOnly,
+                CheckArgs { trust: true, .. } => check::Depth::Trust,
+                _ => check::Depth::All,
             };
             Ok(check::run(config, depth, format))
         }

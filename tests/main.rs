@@ -8,12 +8,22 @@
 )]
 
 mod call;
+mod certificate;
 mod json;
 mod lossless;
 mod mongod;
 mod proxy;
 mod scratch;
+mod tls;
 mod wazuh;
+
+#[path = "../packaging/wazuh-api.rs"]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "a program of its own, of which each user takes a part"
+)]
+mod fake;
 
 // ---------------------------------------------------------------------------
 
@@ -34,3 +44,5 @@ mod settings;
 mod spooled;
 mod stores;
 mod surroundings;
+mod trust;
+mod wazuh_api;

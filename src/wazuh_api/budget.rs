@@ -21,6 +21,8 @@ pub(super) const MINUTE: Duration = Duration::from_secs(61);
 /// A process that was stopped while it counted must not stop the others.
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
 const HEADER: usize = 24;
+/// A login and a few questions go at once under any budget that has them.
+const LEAST_BURST: u64 = 5;
 
 /// The count that all processes share.
 #[derive(Debug)]
@@ -80,7 +82,7 @@ impl Budget {
         let old = self.read_at(slot)?;
         let free = if old == 0 { 0 } else { old + self.minute };
         let interval = self.minute / self.most;
-        let burst = interval * (self.most / 10).max(1);
+        let burst = interval * (self.most / 10).max(LEAST_BURST);
         let paced = self.read(2)?.clamp(now, now + self.minute);
         let even = (paced + interval).saturating_sub(burst);
         let wait = free.max(even).saturating_sub(now);
