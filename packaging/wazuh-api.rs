@@ -30,7 +30,7 @@ mod server;
 mod state;
 
 pub use server::Server;
-pub use state::{Fault, Options, Seen, State};
+pub use state::{Fault, Options};
 
 use login::User;
 

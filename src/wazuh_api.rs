@@ -30,11 +30,11 @@ mod verifier;
 mod tests;
 
 pub use answer::{Answer, Failed};
-pub use certificate::{Offer, Offered, offers};
+pub use certificate::{Offer, offers};
 pub use error::Error;
 pub use rights::{Reach, Rights};
 pub use settings::Settings;
-pub use trust::{Fingerprint, trust};
+pub use trust::trust;
 
 use crate::setting::Secret;
 use budget::Budget;
@@ -232,9 +232,10 @@ impl Api {
     pub fn describe(&self) -> (String, String) {
         let line = self.lines.get(self.current);
         line.map_or_else(Default::default, |line| {
-            let trust = match line.address.is_tls() {
-                true => line.trust.describe(),
-                false => "plain HTTP".to_owned(),
+            let trust = if line.address.is_tls() {
+                line.trust.describe()
+            } else {
+                "plain HTTP".to_owned()
             };
             (line.address.name(), trust)
         })

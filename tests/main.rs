@@ -20,7 +20,6 @@ mod wazuh;
 #[path = "../packaging/wazuh-api.rs"]
 #[expect(
     dead_code,
-    unused_imports,
     reason = "a program of its own, of which each user takes a part"
 )]
 mod fake;

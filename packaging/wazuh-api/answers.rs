@@ -86,7 +86,7 @@ pub fn no_database(agent: &str) -> Answer {
 
 /// What an id that is not there gets: HTTP says 200.
 pub fn no_agent(agent: &str) -> Answer {
-    envelope(String::new(), 0, &[agent.to_owned()])
+    envelope("", 0, &[agent.to_owned()])
 }
 
 fn denied(why: &Denied) -> Answer {
@@ -134,7 +134,7 @@ fn plain(data: Json, message: &str) -> Answer {
 }
 
 /// Rendered items, how many there are in all, and the agents that failed with 1701.
-fn envelope(items: String, total: usize, unknown: &[String]) -> Answer {
+fn envelope(items: &str, total: usize, unknown: &[String]) -> Answer {
     let failure = |id: &String| {
         let error = object([
             ("code", Json::Int(1701)),
@@ -170,7 +170,7 @@ fn manager(state: &State, user: &User) -> Result<Answer, Answer> {
         ("type", text("server")),
         ("uuid", text("c842f85c-c24b-4b39-9508-093ce53482e7")),
     ]);
-    Ok(envelope(info.to_string(), 1, &[]))
+    Ok(envelope(&info.to_string(), 1, &[]))
 }
 
 /// Whoever may not see an agent is not told so: it is not in the list.
@@ -189,7 +189,7 @@ fn agents(state: &State, request: &Request, user: &User) -> Result<Answer, Answe
         .collect();
     let page = rows.iter().skip(query.offset).take(query.limit);
     let items: Vec<String> = page.map(Json::to_string).collect();
-    Ok(envelope(items.join(","), rows.len(), &unknown))
+    Ok(envelope(&items.join(","), rows.len(), &unknown))
 }
 
 fn summary(state: &State, user: &User) -> Answer {
@@ -252,12 +252,15 @@ fn agent<'a>(state: &'a State, user: &User, id: &str, kind: Kind) -> Result<&'a 
 
 fn last_scan(state: &State, user: &User, id: &str) -> Result<Answer, Answer> {
     let agent = agent(state, user, id, Kind::Syscheck)?;
-    let time = |after| match agent.has_database() {
-        true => text(iso(agent.scanned + after)),
-        false => Json::Null,
+    let time = |after| {
+        if agent.has_database() {
+            text(iso(agent.scanned + after))
+        } else {
+            Json::Null
+        }
     };
     let scan = object([("start", time(0)), ("end", time(100))]);
-    Ok(envelope(scan.to_string(), 1, &[]))
+    Ok(envelope(&scan.to_string(), 1, &[]))
 }
 
 fn rows(
@@ -275,10 +278,10 @@ fn rows(
     }
     let (number, most) = (agent.number, state.options.most_rows);
     let (items, total, rows) = page(state, number, kind, &query, policy);
-    match rows > most {
-        true => Err(too_slow()),
-        false => Ok(envelope(items, total, &[])),
+    if rows > most {
+        return Err(too_slow());
     }
+    Ok(envelope(&items, total, &[]))
 }
 
 fn too_slow() -> Answer {
@@ -384,5 +387,5 @@ fn experimental(
         .flatten()
         .filter(|id| state.fleet.agent(id).is_none());
     let unknown: Vec<String> = unknown.cloned().collect();
-    Ok(envelope(items.join(","), total, &unknown))
+    Ok(envelope(&items.join(","), total, &unknown))
 }

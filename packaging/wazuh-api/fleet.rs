@@ -201,7 +201,7 @@ impl Fleet {
 }
 
 /// What makes a row the same row.
-fn key<'a>(kind: Kind, row: &'a Json) -> Vec<Option<&'a Json>> {
+fn key(kind: Kind, row: &Json) -> Vec<Option<&Json>> {
     kind.key().iter().map(|field| row.at(field)).collect()
 }
 

@@ -52,7 +52,7 @@ impl Default for Options {
             users: vec![User::reader("custom-mongo", "Secret.Fake.1")],
             ttl: 900,
             per_minute: 300,
-            window: Duration::from_mins(1),
+            window: Duration::from_secs(60),
             idle: Duration::from_secs(5),
             experimental: false,
             most_rows: usize::MAX,
@@ -284,10 +284,10 @@ impl State {
         if let Some(held) = self.views.held.get(&key) {
             return Arc::clone(held);
         }
-        let made = Arc::new(make(&self.fleet));
-        self.views.rows += made.len();
-        self.views.held.insert(key, Arc::clone(&made));
-        made
+        let rendered = Arc::new(make(&self.fleet));
+        self.views.rows += rendered.len();
+        self.views.held.insert(key, Arc::clone(&rendered));
+        rendered
     }
 }
 

@@ -101,7 +101,9 @@ impl Budget {
         self.file.read_exact_at(&mut bytes, 0)?;
         let (old, _) = bytes.get(HEADER..).unwrap_or_default().as_chunks();
         let mut times: Vec<u64> = old.iter().map(|time| u64::from_le_bytes(*time)).collect();
-        times.iter_mut().for_each(|time| *time = (*time).min(now));
+        for time in &mut times {
+            *time = (*time).min(now);
+        }
         times.retain(|time| *time > 0 && *time + self.minute > now);
         times.sort_unstable();
         let most = usize::try_from(self.most).unwrap_or(usize::MAX);

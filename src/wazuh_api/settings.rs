@@ -55,7 +55,7 @@ impl Default for Settings {
             insecure: Switch(false),
             requests_per_minute: Count(200),
             connect_timeout: Span(Duration::from_secs(5)),
-            read_timeout: Span(Duration::from_mins(1)),
+            read_timeout: Span(Duration::from_secs(60)),
         }
     }
 }

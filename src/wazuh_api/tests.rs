@@ -244,7 +244,12 @@ fn fleet_wide_probes_tell_which_agent_has_no_database() {
         "{error:?}"
     );
     let partly = api.get(path, &probe("001,99999")).unwrap();
-    assert_eq!((partly.items.len(), partly.failed[0].code), (1, 1701));
+    let gone = Failed {
+        code: 1701,
+        message: "Agent does not exist".to_owned(),
+        ids: vec!["99999".to_owned()],
+    };
+    assert_eq!((partly.items.len(), partly.failed), (1, vec![gone]));
 }
 
 #[test]

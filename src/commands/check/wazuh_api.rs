@@ -103,7 +103,7 @@ fn check_rights(findings: &mut Findings, rights: &Rights, api: &mut Api) {
         match rights.reach(action) {
             Reach::All => {}
             Reach::Some(resources) => {
-                lacking.push(format!("{action} only on {}", resources.join(", ")))
+                lacking.push(format!("{action} only on {}", resources.join(", ")));
             }
             Reach::None => lacking.push(format!("no {action}")),
         }

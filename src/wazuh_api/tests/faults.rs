@@ -112,7 +112,7 @@ fn a_used_up_minute_is_waited_for() {
         minute,
     )
     .unwrap();
-    let (_, time) = took(|| (0..12).for_each(|_| assert_eq!(agents(&mut api), Ok(26))));
+    let ((), time) = took(|| (0..12).for_each(|_| assert_eq!(agents(&mut api), Ok(26))));
     let tally = api.tally();
     assert!((2..=4).contains(&tally.limited), "{tally:?}");
     assert!(
@@ -228,22 +228,20 @@ fn a_page_that_takes_too_long_is_halved_and_stays_so() {
     let mut api = manager.api();
     let read = read_all(&mut api, &packages("004", 40)).unwrap();
     assert_eq!(read.len(), 30);
-    let sizes = |state: &fake::State| -> Vec<String> {
+    let sizes = || -> Vec<String> {
+        let state = manager.server.state();
         let seen = state
             .seen
             .iter()
             .filter_map(|seen| seen.target.split("limit=").nth(1));
         seen.map(str::to_owned).collect()
     };
-    assert_eq!(
-        sizes(&manager.server.state()),
-        ["40", "20", "10", "10", "10"]
-    );
+    assert_eq!(sizes(), ["40", "20", "10", "10", "10"]);
     manager.server.state().seen.clear();
     // The same kind of another agent; a smaller page stays as it is.
     assert_eq!(read_all(&mut api, &packages("005", 40)).unwrap().len(), 30);
     assert_eq!(api.page(&packages("006", 5), 0).unwrap().limit, 5);
-    assert_eq!(sizes(&manager.server.state()), ["10", "10", "10", "5"]);
+    assert_eq!(sizes(), ["10", "10", "10", "5"]);
     manager.server.state().options.most_rows = 3;
     let error = api.page(&packages("005", 40), 0).unwrap_err();
     assert!(
