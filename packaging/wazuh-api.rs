@@ -24,6 +24,8 @@ mod query;
 mod recorded;
 #[path = "wazuh-api/rows.rs"]
 pub mod rows;
+#[path = "wazuh-api/security.rs"]
+mod security;
 #[path = "wazuh-api/server.rs"]
 mod server;
 #[path = "wazuh-api/state.rs"]

@@ -237,3 +237,71 @@ fn no_secret_of_the_api_is_in_any_output() {
         );
     }
 }
+
+/// What `integrations/wazuh-api-role.sh` says, as this administrator with this new password.
+fn make_role(server: &Server, admin: &str, password: &str) -> std::process::Output {
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/integrations/wazuh-api-role.sh"
+    );
+    let mut command = std::process::Command::new("sh");
+    command.arg(script).stdin(std::process::Stdio::null());
+    command
+        .env("WAZUH_API_URL", server.url())
+        .env("WAZUH_ADMIN", "wazuh");
+    command
+        .env("WAZUH_ADMIN_PASSWORD", admin)
+        .env("NEW_USER", "reader")
+        .env("NEW_PASSWORD", password);
+    command.output().expect("sh")
+}
+
+#[test]
+fn the_role_that_is_shipped_is_made_once_and_is_enough_and_not_too_much() {
+    let admin = "Adm\"in\\1. x";
+    let mut users = vec![User::administrator("wazuh", admin)];
+    // A name that only begins like ours.
+    users.push(User::reader("reader-of-books", "x"));
+    let server = Server::start(with(users)).unwrap();
+    let refused = make_role(&server, "guessed", "Secret.New.1");
+    assert!(!refused.status.success(), "{refused:?}");
+    let weak = make_role(&server, admin, "weak");
+    assert!(
+        !weak.status.success() && String::from_utf8_lossy(&weak.stderr).contains("5007"),
+        "{weak:?}"
+    );
+
+    let new = "Sec'ret\"\\New.1";
+    for _ in 0..2 {
+        let output = make_role(&server, admin, new);
+        assert!(output.status.success(), "{output:?}");
+        let printed =
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(
+            !printed.contains(new) && !printed.contains(admin),
+            "{printed}"
+        );
+    }
+    let made = |path: &str| {
+        let state = server.state();
+        let posts = state.seen.iter().filter(|seen| seen.method == "POST");
+        posts.filter(|seen| seen.target.starts_with(path)).count()
+    };
+    // Once with the password that was too weak.
+    assert_eq!(
+        (made("/security/policies"), made("/security/users")),
+        (1, 3)
+    );
+    assert_eq!(made("/security/roles"), 2, "the role, and the policy in it");
+
+    let wazuh = Wazuh::new("api_made");
+    let settings = section(&server.url(), "").replace("custom-mongo", "reader");
+    wazuh.settings(&settings.replace(&format!("{PASSWORD:?}"), &format!("{new:?}")));
+    let check = wazuh.json("check");
+    assert_eq!(check["ok"], true, "{check:#}");
+    let role = finding(&check, "wazuh role");
+    assert!(
+        role.contains("25 are there") && !role.contains("may also"),
+        "{role}"
+    );
+}

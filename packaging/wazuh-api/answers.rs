@@ -7,6 +7,7 @@ use super::kind::Kind;
 use super::login::{Denied, User};
 use super::query::Query;
 use super::rows::iso;
+use super::security;
 use super::state::State;
 
 /// What the API says to this request.
@@ -21,6 +22,16 @@ fn decide(state: &mut State, request: &Request) -> Result<Answer, Answer> {
         return log_in(state, request);
     }
     let user = state.logins.user(request).map_err(|why| denied(&why))?;
+    if let ["security", rest @ ..] = &parts[..]
+        && rest != ["users", "me", "policies"]
+    {
+        let is_administrator = user
+            .policies
+            .iter()
+            .any(|(action, _)| action == "security:create");
+        let answer = is_administrator.then(|| security::answer(state, request, rest));
+        return answer.ok_or_else(forbidden)?.ok_or_else(absent);
+    }
     if request.method != "GET" {
         return Err(Answer::problem(
             405,
@@ -134,7 +145,7 @@ fn plain(data: Json, message: &str) -> Answer {
 }
 
 /// Rendered items, how many there are in all, and the agents that failed with 1701.
-fn envelope(items: &str, total: usize, unknown: &[String]) -> Answer {
+pub fn envelope(items: &str, total: usize, unknown: &[String]) -> Answer {
     let failure = |id: &String| {
         let error = object([
             ("code", Json::Int(1701)),

@@ -11,6 +11,7 @@ use super::http::{Answer, Request};
 use super::kind::Kind;
 use super::login::{Logins, User};
 use super::rows::Shape;
+use super::security::Registry;
 
 /// How the server is set up; most of it can be changed while it runs.
 #[derive(Debug, Clone)]
@@ -162,6 +163,7 @@ pub struct State {
     pub options: Options,
     pub fleet: Fleet,
     pub logins: Logins,
+    pub(super) registry: Registry,
     pub seen: Vec<Seen>,
     orders: Vec<Order>,
     window: Option<(Instant, usize)>,
@@ -186,6 +188,7 @@ impl State {
             options,
             fleet,
             logins,
+            registry: Registry::default(),
             seen: Vec::new(),
             orders: Vec::new(),
             window: None,
