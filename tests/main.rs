@@ -41,6 +41,7 @@ mod outages;
 mod owner;
 mod settings;
 mod spooled;
+mod stand_in;
 mod stores;
 mod surroundings;
 mod trust;

@@ -15,6 +15,8 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::{Error, trust};
+
 /// A minute, and a second for the way to the server: requests may arrive closer than they were sent.
 pub(super) const MINUTE: Duration = Duration::from_secs(61);
 
@@ -33,6 +35,23 @@ pub(super) struct Budget {
 }
 
 impl Budget {
+    /// The count for the manager at this `host:port`, in the state folder.
+    pub(super) fn of(state: &Path, name: &str, most: u32, minute: Duration) -> Result<Self, Error> {
+        let file: String = name
+            .chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || c == '.' {
+                    c
+                } else {
+                    '_'
+                }
+            })
+            .collect();
+        let budget = trust::folder(state)
+            .and_then(|folder| Self::open(&folder.join(format!("{file}.requests")), most, minute));
+        budget.map_err(|error| uncounted(&error))
+    }
+
     /// Opens the count in the file `path`: at most `most` requests in each `minute`.
     pub(super) fn open(path: &Path, most: u32, minute: Duration) -> io::Result<Self> {
         let mut options = OpenOptions::new();
@@ -139,6 +158,13 @@ impl Budget {
     fn write_at(&self, place: usize, value: u64) -> io::Result<()> {
         self.file.write_all_at(&value.to_le_bytes(), place as u64)
     }
+}
+
+/// Without a count no budget holds.
+pub(super) fn uncounted(error: &io::Error) -> Error {
+    Error::Settings(format!(
+        "cannot count requests in the state folder: {error}; see custom-mongo check"
+    ))
 }
 
 fn micros(time: Duration) -> u64 {

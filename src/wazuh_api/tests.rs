@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use serde_json::{Map, Value};
+
 use super::*;
 use crate::setting::{Count, List, Span};
 use fake::fleet::Status;
@@ -75,7 +77,7 @@ fn packages(agent: &str, limit: u64) -> Listing {
 fn read_all(api: &mut Api, list: &Listing) -> Result<Vec<Map<String, Value>>, Error> {
     let mut all = Vec::new();
     loop {
-        let page = api.page(list, all.len() as u64)?;
+        let page: Page = api.page(list, all.len() as u64)?;
         let end = page.items.is_empty();
         all.extend(page.items);
         if end || all.len() as u64 >= page.total {
