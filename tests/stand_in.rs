@@ -71,8 +71,8 @@ impl Drop for Program {
     }
 }
 
-#[test]
-fn it_is_a_program_without_a_crate_that_can_be_changed_while_it_runs() {
+/// Built by `rustc` alone and started.
+fn program() -> (Program, Client) {
     let binary = scratch::fresh("stand-in").join("wazuh-api");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/wazuh-api.rs");
     let mut rustc = Command::new("rustc");
@@ -96,7 +96,12 @@ fn it_is_a_program_without_a_crate_that_can_be_changed_while_it_runs() {
         .read_line(&mut url)
         .expect("its address");
 
-    let client = Client::new(url.trim());
+    (program, Client::new(url.trim()))
+}
+
+#[test]
+fn it_is_a_program_without_a_crate_that_can_be_changed_while_it_runs() {
+    let (_program, client) = program();
     let packages = "/syscollector/004/packages";
     let versions = |name: &str| -> Vec<Value> {
         let items = client.items(&format!("{packages}?limit=1000"));
@@ -136,6 +141,11 @@ fn it_is_a_program_without_a_crate_that_can_be_changed_while_it_runs() {
             .count()
             > 5
     );
+    fails_and_forgets(&client);
+}
+
+fn fails_and_forgets(client: &Client) {
+    let packages = "/syscollector/004/packages";
     client.post("/fake/wipe?agent=004");
     assert_eq!(client.get(packages)["data"]["total_affected_items"], 0);
     let added = client.post("/fake/agents/add?name=new")["id"]

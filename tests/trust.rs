@@ -127,8 +127,12 @@ fn a_copied_certificate_without_its_key_opens_nothing() {
     let manager = manager("copied");
     manager.set(&format!("pin = {:?}\n", fingerprint(&manager.first)));
     assert_eq!(manager.wazuh.json("check")["ok"], true);
-    manager.asked();
-    let through = manager.tls.handshakes();
+    let (asked, through) = (manager.asked(), manager.tls.handshakes());
+    assert_eq!(
+        (asked, through),
+        (3, 1),
+        "one connection for login and questions"
+    );
     manager
         .tls
         .show_with_key_of(&manager.first, &manager.second);

@@ -44,6 +44,8 @@ pub struct Agent {
     pub version: String,
     /// Seconds since 1970 of the scan that its untouched rows come from.
     pub scanned: i64,
+    /// The item of `/syscheck/{id}/last_scan`, in place of a computed one.
+    pub last_scan: Option<Json>,
     /// The fields of `/agents` that a recorded answer had, in place of computed ones.
     pub recorded: Option<Json>,
     edits: HashMap<Kind, Edits>,
@@ -233,6 +235,7 @@ impl Agent {
             groups,
             version: "Wazuh v4.14.7".to_owned(),
             scanned: SCANNED,
+            last_scan: None,
             recorded: None,
             edits: HashMap::new(),
         }

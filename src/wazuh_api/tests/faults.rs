@@ -345,3 +345,16 @@ fn an_answer_without_end_is_not_read_to_its_end() {
         "and the connection is not used for anything else"
     );
 }
+
+#[test]
+fn a_handshake_that_nobody_answers_is_given_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", silent.local_addr().unwrap());
+    let manager = Manager::new();
+    let mut settings = settings(&[url, manager.server.url()]);
+    settings.connect_timeout = Span(Duration::from_millis(300));
+    let mut api = api(&settings, manager.state.path(), MINUTE);
+    let (total, time) = took(|| agents(&mut api));
+    assert_eq!(total, Ok(26), "the other address is asked");
+    assert!((300..2_000).contains(&time.as_millis()), "{time:?}");
+}
