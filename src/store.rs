@@ -7,6 +7,9 @@ use std::future::Future;
 use std::time::Duration;
 
 mod alerts;
+mod batch;
+mod bulk;
+mod completion;
 mod connect;
 mod credentials;
 mod indexes;
@@ -14,6 +17,8 @@ mod inspect;
 mod refusal;
 mod settings;
 
+pub use batch::Batch;
+pub use bulk::{Answer, Bulk, IN_FLIGHT, Task};
 pub use connect::validate;
 pub use inspect::{Report, inspect};
 pub use settings::Settings;

@@ -12,14 +12,14 @@ const LINES: [&[&str]; 9] = [
     &["commands"],
     &["config"],
     &["delivery"],
-    &["spool", "store", "wazuh_api"],
-    &["alert"],
+    &["alerts_log", "filter", "spool", "store", "wazuh_api"],
+    &["alert", "ossec_conf"],
     &["secret"],
     &["home", "setting"],
 ];
 
 /// Crates that one room alone may name.
-const DOORS: [(&str, &[&str]); 13] = [
+const DOORS: [(&str, &[&str]); 15] = [
     ("mongodb", &["store"]),
     ("bson", &["store"]),
     ("tokio", &["store"]),
@@ -28,6 +28,8 @@ const DOORS: [(&str, &[&str]); 13] = [
     ("toml", &["config"]),
     ("directories", &["home"]),
     ("crc32fast", &["spool"]),
+    ("flate2", &["alerts_log"]),
+    ("memchr", &["alerts_log"]),
     ("regex_lite", &["alert"]),
     ("ureq", &["wazuh_api"]),
     ("rustls", &["wazuh_api"]),

@@ -33,6 +33,7 @@ mod commands;
 mod depth;
 mod documents;
 mod enrichment;
+mod filters;
 mod golden;
 mod hostile;
 mod indexes;
