@@ -60,13 +60,11 @@ use std::sync::Arc;
 
 pub use self::archive::{Archive, Found, Span, archives};
 pub use self::checkpoint::Checkpoint;
-pub use self::dated::Day;
 pub use self::error::{Error, Result};
-pub use self::lines::{HEAD, Lines, MAX_LINE};
 pub use self::prefetch::Prefetch;
 pub use self::reader::Reader;
 pub use self::settings::Settings;
-pub use self::tail::{Lag, Lost, Start, Tail};
+pub use self::tail::{Start, Tail};
 pub use self::text::Text;
 
 /// What stands in the log.
@@ -96,6 +94,11 @@ pub struct Place<'a> {
     /// The offset of the piece's first byte, in the uncompressed text.
     pub offset: u64,
 }
+
+#[cfg(test)]
+use self::dated::Day;
+#[cfg(test)]
+use self::lines::{HEAD, Lines, MAX_LINE};
 
 #[cfg(test)]
 mod tests;

@@ -133,7 +133,8 @@ impl Tail {
 
     /// The last place that was lost, if one was.
     #[must_use]
-    pub fn lost(&self) -> Option<&Lost> {
+    #[cfg(test)]
+    pub(super) fn lost(&self) -> Option<&Lost> {
         self.lost.as_ref()
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Checkpoint, Error, Log, MetadataExt, Start, Tail, read, read_all, reopened, start_of};
-use crate::alerts_log::Lost;
+use crate::alerts_log::tail::Lost;
 
 #[test]
 fn the_end_is_behind_the_last_whole_line() {

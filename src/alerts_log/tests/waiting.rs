@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Log, Start, Tail, read_all};
-use crate::alerts_log::Lag;
+use crate::alerts_log::tail::Lag;
 
 const LONG: Duration = Duration::from_secs(20);
 
