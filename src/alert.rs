@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 pub mod enrich;
 
-mod bson;
+pub(crate) mod bson;
 mod convert;
 mod defect;
 mod identity;

@@ -65,6 +65,11 @@ pub enum Command {
         after_help = "Examples:\n  custom-mongo check\n  custom-mongo check --config-only --format json"
     )]
     Check(CheckArgs),
+    /// Bring the agents' inventory from the Wazuh API into MongoDB
+    #[command(
+        after_help = "Examples:\n  custom-mongo collect\n  custom-mongo collect --agent 003 --only software --full\n  */15 * * * * root /var/ossec/integrations/custom-mongo collect"
+    )]
+    Collect(CollectArgs),
     /// What waits on disk: look at it, deliver it
     #[command(after_help = "Examples:\n  custom-mongo spool status\n  custom-mongo spool drain")]
     Spool {
@@ -80,6 +85,23 @@ pub struct CheckArgs {
     /// Only read the settings: ask nothing, touch nothing
     #[arg(long)]
     pub config_only: bool,
+}
+
+/// Arguments of `collect`.
+#[derive(Debug, Args)]
+pub struct CollectArgs {
+    /// Only this agent (again for more)
+    #[arg(long = "agent", value_name = "ID")]
+    pub agents: Vec<String>,
+    /// Only this kind, in place of collect.kinds (again for more)
+    #[arg(long, value_name = "KIND")]
+    pub only: Vec<String>,
+    /// Read everything, even if the server says that nothing changed
+    #[arg(long)]
+    pub full: bool,
+    /// Only count what would be written
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// What to do with the spool.

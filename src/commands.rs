@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub mod check;
+pub mod collect;
 pub mod hook;
 mod output;
 pub mod spool;
@@ -18,6 +19,8 @@ pub mod status {
     pub const FAILED: u8 = 1;
     /// Wrong usage.
     pub const USAGE: u8 = 2;
+    /// `collect` finished, and some parts are missing.
+    pub const PARTIAL: u8 = 3;
     /// The alert file is not there (the stock integrations' code).
     pub const NO_FILE: u8 = 6;
     /// The file holds no alert (the stock integrations' code).

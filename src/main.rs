@@ -3,13 +3,16 @@
 
 mod alert;
 mod cli;
+mod collect;
 mod commands;
 mod config;
 mod delivery;
 mod home;
+mod inventory;
 mod setting;
 mod spool;
 mod store;
+mod wazuh_api;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -21,7 +24,7 @@ use cli::{Cli, Command, DeadCommand, SpoolCommand};
 use commands::hook::Call;
 use commands::spool::{Dead, Spools};
 use commands::test::{Input, Run};
-use commands::{check, hook, status, test};
+use commands::{check, collect as collector, hook, status, test};
 use home::Home;
 
 fn main() -> ExitCode {
@@ -83,6 +86,10 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
             };
             Ok(check::run(config, depth, format))
         }
+        Some(Command::Collect(args)) => {
+            let settings = config::load(config, &home)?.settings;
+            collector::run(&wanted(args), &settings, &home, format)
+        }
         Some(Command::Spool { command }) => {
             let settings = config::load(config, &home)?.settings;
             run_spool(command, &Spools::open(&settings, &home, format)?)
@@ -96,6 +103,15 @@ fn input(file: Option<&std::path::Path>) -> Input {
         None => Input::Sample,
         Some(path) if path.as_os_str() == "-" => Input::Stdin,
         Some(path) => Input::File(path.to_owned()),
+    }
+}
+
+fn wanted(args: &cli::CollectArgs) -> collector::Wanted {
+    collector::Wanted {
+        agents: args.agents.clone(),
+        only: args.only.clone(),
+        depth: if args.full { collect::Depth::Full } else { collect::Depth::Changes },
+        mode: if args.dry_run { collect::Mode::Dry } else { collect::Mode::Write },
     }
 }
 

@@ -6,23 +6,25 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the top down; rooms on one line do not name each other.
-const LINES: [&[&str]; 8] = [
+const LINES: [&[&str]; 9] = [
     &["main"],
     &["cli"],
     &["commands"],
     &["config"],
-    &["delivery"],
-    &["spool", "store"],
+    &["delivery", "collect"],
+    &["spool", "store", "wazuh_api"],
+    &["inventory"],
     &["alert"],
     &["home", "setting"],
 ];
 
 /// Crates that one room alone may name.
-const DOORS: [(&str, &[&str]); 9] = [
+const DOORS: [(&str, &[&str]); 10] = [
     ("mongodb", &["store"]),
     ("bson", &["store"]),
     ("tokio", &["store"]),
     ("clap", &["cli", "main"]),
+    ("indicatif", &["commands"]),
     ("env_logger", &["main"]),
     ("toml", &["config"]),
     ("directories", &["home"]),

@@ -11,8 +11,12 @@ pub(super) const NAME: &str = "alerts";
 /// The code of a duplicate key (<https://www.mongodb.com/docs/manual/reference/error-codes/>).
 const DUPLICATE_KEY: i32 = 11000;
 
-pub(super) async fn insert(database: Database, documents: &[&[u8]]) -> Result<Vec<Written>, Error> {
-    let collection: Collection<RawDocumentBuf> = database.collection(NAME);
+pub(super) async fn insert(
+    database: &Database,
+    collection: &str,
+    documents: &[&[u8]],
+) -> Result<Vec<Written>, Error> {
+    let collection: Collection<RawDocumentBuf> = database.collection(collection);
     let mut written = vec![Written::New; documents.len()];
     let mut batch = Vec::with_capacity(documents.len());
     let mut places = Vec::with_capacity(documents.len());

@@ -1,0 +1,77 @@
+//! When a loss is believed. A manager's upgrade or a worker's failover empties databases that fill
+//! again with the next scan: "had N, now 0" says nothing by itself.
+
+use crate::alert::time;
+use crate::setting::{Percent, Span};
+use crate::store::Held;
+
+/// What a complete read says about the rows that are gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Some went, most stayed: that is what happens every day.
+    Ordinary,
+    /// Most or all went; not believed yet.
+    Suspicious(Held),
+    /// Most or all went, and everything speaks for it.
+    Confirmed(Held),
+}
+
+/// What is known when a complete read has ended.
+#[derive(Debug)]
+pub(super) struct Evidence<'a> {
+    /// Rows there were.
+    pub(super) had: u64,
+    /// Rows there are.
+    pub(super) now: u64,
+    /// The newest time among the rows there were.
+    pub(super) newest_before: Option<&'a str>,
+    /// When the agent scanned last, as far as known.
+    pub(super) scanned: Option<&'a str>,
+    /// The loss as it was seen before.
+    pub(super) held: Option<&'a Held>,
+    /// Whether the agent reports.
+    pub(super) is_active: bool,
+    /// The manager's version.
+    pub(super) version: &'a str,
+    /// When the read began.
+    pub(super) at: i64,
+}
+
+/// Judges a complete read.
+pub(super) fn judge(evidence: &Evidence<'_>, confirm_after: Span) -> Verdict {
+    let had = evidence.held.map_or(evidence.had, |held| held.had.max(evidence.had));
+    if had == 0 || evidence.now * 2 >= had {
+        return Verdict::Ordinary;
+    }
+    let same = evidence.held.filter(|held| held.version == evidence.version);
+    let held = same.cloned().unwrap_or_else(|| Held {
+        since: evidence.at,
+        had,
+        newest: evidence.newest_before.map(str::to_owned),
+        version: evidence.version.to_owned(),
+    });
+    let has_held = is_due(&held, confirm_after, evidence.at);
+    if has_held && evidence.is_active && proves_scan(&held, evidence.scanned) {
+        Verdict::Confirmed(held)
+    } else {
+        Verdict::Suspicious(held)
+    }
+}
+
+/// Whether the loss has held long enough to be looked at again.
+pub(super) fn is_due(held: &Held, confirm_after: Span, at: i64) -> bool {
+    at.saturating_sub(held.since) >= confirm_after.as_millis()
+}
+
+/// Whether the agent has scanned since.
+fn proves_scan(held: &Held, scanned: Option<&str>) -> bool {
+    let before = held.newest.as_deref().and_then(time::parse);
+    scanned
+        .and_then(time::parse)
+        .is_some_and(|scanned| scanned > before.unwrap_or(held.since))
+}
+
+/// How many of a site's agents may lose a kind in one run; one always may.
+pub(super) fn allowed(agents: u64, max_loss: Percent) -> u64 {
+    (agents.saturating_mul(max_loss.0.into()) / 100).max(1)
+}

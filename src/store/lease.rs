@@ -1,0 +1,125 @@
+//! The collection `leases`: who collects for a site. A lease ends by itself, by the server's clock,
+//! so that a holder that died keeps nobody waiting for long.
+
+use std::time::Duration;
+
+use mongodb::bson::{Document, doc, oid::ObjectId};
+use mongodb::error::ErrorKind;
+use mongodb::options::ReturnDocument;
+use mongodb::{Collection, Database};
+
+use super::{Error, Store, refusal};
+
+const NAME: &str = "leases";
+/// The code of a duplicate key (<https://www.mongodb.com/docs/manual/reference/error-codes/>).
+const DUPLICATE_KEY: i32 = 11000;
+
+/// A lease that is ours until it ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    id: String,
+    token: ObjectId,
+}
+
+/// Who asks for a lease.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// What is leased, `collect/default`.
+    pub name: String,
+    /// For people: host and process.
+    pub holder: String,
+    /// The place (a host's state folder) whose own lock proves that an earlier holder there is dead.
+    pub place: String,
+    /// How long the lease holds without being renewed.
+    pub lasts: Duration,
+}
+
+impl Store {
+    /// Takes the lease, or says who has it: `Err` of the inner result, for people.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`.
+    pub fn lease(
+        &self,
+        claim: &Claim,
+        within: Duration,
+    ) -> Result<Result<Lease, String>, Error> {
+        self.limit(within, acquire(self.database(), claim))
+    }
+
+    /// Holds the lease for longer. False if somebody else has it by now.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`.
+    pub fn renew(&self, lease: &Lease, lasts: Duration, within: Duration) -> Result<bool, Error> {
+        self.limit(within, extend(self.database(), lease, lasts))
+    }
+
+    /// Gives the lease back; a failure only means that it ends by itself.
+    pub fn release(&self, lease: &Lease, within: Duration) {
+        drop(self.limit(within, extend(self.database(), lease, Duration::ZERO)));
+    }
+}
+
+/// `$$NOW` plus so long, by the server's clock.
+fn ends(lasts: Duration) -> Document {
+    let millis = i64::try_from(lasts.as_millis()).unwrap_or(i64::MAX);
+    doc! { "$add": ["$$NOW", millis] }
+}
+
+async fn acquire(database: Database, claim: &Claim) -> Result<Result<Lease, String>, Error> {
+    let collection: Collection<Document> = database.collection(NAME);
+    let token = ObjectId::new();
+    let free = doc! { "_id": &claim.name, "$or": [
+        { "$expr": { "$lte": ["$expires_at", "$$NOW"] } }, { "place": &claim.place },
+    ] };
+    // Literals: a name that begins with `$` is a text all the same.
+    let take = doc! { "$set": {
+        "holder": { "$literal": &claim.holder }, "place": { "$literal": &claim.place },
+        "token": token, "acquired_at": "$$NOW", "expires_at": ends(claim.lasts),
+    } };
+    let taken = collection
+        .find_one_and_update(free, vec![take])
+        .upsert(true)
+        .return_document(ReturnDocument::After)
+        .await;
+    match taken {
+        Ok(_) => Ok(Ok(Lease {
+            id: claim.name.clone(),
+            token,
+        })),
+        Err(error) if is_duplicate(&error) => Ok(Err(holder(&collection, &claim.name).await?)),
+        Err(error) => Err(refusal::sort(&error)),
+    }
+}
+
+/// It exists and is not free: the upsert ran into the `_id`.
+fn is_duplicate(error: &mongodb::error::Error) -> bool {
+    matches!(error.kind.as_ref(), ErrorKind::Command(command) if command.code == DUPLICATE_KEY)
+}
+
+async fn holder(collection: &Collection<Document>, id: &str) -> Result<String, Error> {
+    let found = collection.find_one(doc! { "_id": id }).await;
+    let found = found.map_err(|error| refusal::sort(&error))?.unwrap_or_default();
+    let holder = found.get_str("holder").unwrap_or("another process");
+    let date = |name: &str| {
+        let date = found.get_datetime(name).ok();
+        date.and_then(|date| date.try_to_rfc3339_string().ok()).unwrap_or_default()
+    };
+    Ok(format!(
+        "{holder} holds the lease since {}, until {} unless it renews it",
+        date("acquired_at"),
+        date("expires_at")
+    ))
+}
+
+async fn extend(database: Database, lease: &Lease, lasts: Duration) -> Result<bool, Error> {
+    let collection: Collection<Document> = database.collection(NAME);
+    let ours = doc! { "_id": &lease.id, "token": lease.token };
+    let later = doc! { "$set": { "expires_at": ends(lasts) } };
+    let updated = collection.update_one(ours, vec![later]).await;
+    let updated = updated.map_err(|error| refusal::sort(&error))?;
+    Ok(updated.matched_count == 1)
+}
