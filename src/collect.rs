@@ -29,13 +29,13 @@ use crate::{store, wazuh_api};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The Wazuh server API.
-    #[error("the Wazuh API: {0}")]
+    #[error(transparent)]
     Api(#[from] wazuh_api::Error),
     /// MongoDB.
-    #[error("{0}")]
+    #[error(transparent)]
     Store(#[from] store::Error),
     /// The state folder.
-    #[error("{0}")]
+    #[error(transparent)]
     State(#[from] std::io::Error),
     /// Somebody else took the lease while the run was under way.
     #[error("another process took the lease of this site; nothing more is written")]

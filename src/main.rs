@@ -9,6 +9,7 @@ mod config;
 mod delivery;
 mod home;
 mod inventory;
+mod secret;
 mod setting;
 mod spool;
 mod store;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use mongodb::bson::{Document, doc, oid::ObjectId};
+use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
 use mongodb::error::ErrorKind;
 use mongodb::options::ReturnDocument;
 use mongodb::{Collection, Database};
@@ -72,47 +72,59 @@ fn ends(lasts: Duration) -> Document {
 async fn acquire(database: Database, claim: &Claim) -> Result<Result<Lease, String>, Error> {
     let collection: Collection<Document> = database.collection(NAME);
     let token = ObjectId::new();
-    let free = doc! { "_id": &claim.name, "$or": [
-        { "$expr": { "$lte": ["$expires_at", "$$NOW"] } }, { "place": &claim.place },
-    ] };
-    // Literals: a name that begins with `$` is a text all the same.
-    let take = doc! { "$set": {
-        "holder": { "$literal": &claim.holder }, "place": { "$literal": &claim.place },
-        "token": token, "acquired_at": "$$NOW", "expires_at": ends(claim.lasts),
-    } };
-    let taken = collection
-        .find_one_and_update(free, vec![take])
-        .upsert(true)
-        .return_document(ReturnDocument::After)
-        .await;
-    match taken {
-        Ok(_) => Ok(Ok(Lease {
-            id: claim.name.clone(),
-            token,
-        })),
-        Err(error) if is_duplicate(&error) => Ok(Err(holder(&collection, &claim.name).await?)),
-        Err(error) => Err(refusal::sort(&error)),
+    let mut found = take(&collection, claim, token).await;
+    // Two that ask for a lease that never was may both try to insert it.
+    if found.as_ref().is_err_and(is_duplicate) {
+        found = take(&collection, claim, token).await;
     }
+    let found = found.map_err(|error| refusal::sort(&error))?.unwrap_or_default();
+    if found.get_object_id("token").is_ok_and(|holder| holder == token) {
+        let id = claim.name.clone();
+        return Ok(Ok(Lease { id, token }));
+    }
+    Ok(Err(describe(&found)))
 }
 
-/// It exists and is not free: the upsert ran into the `_id`.
+/// Takes the lease if it is free, and gives it as it is then. One step on the server: each field is
+/// either ours now or what it was.
+async fn take(
+    collection: &Collection<Document>,
+    claim: &Claim,
+    token: ObjectId,
+) -> mongodb::error::Result<Option<Document>> {
+    let ended = doc! { "$lte": [{ "$ifNull": ["$expires_at", DateTime::MIN] }, "$$NOW"] };
+    // Literals: a name that begins with `$` is a text all the same.
+    let place = doc! { "$literal": &claim.place };
+    let is_free = doc! { "$or": [ended, { "$eq": ["$place", &place] }] };
+    let if_free = |ours: Bson, field: &str| {
+        doc! { "$cond": [&is_free, ours, format!("${field}")] }
+    };
+    let update = doc! { "$set": {
+        "holder": if_free(doc! { "$literal": &claim.holder }.into(), "holder"),
+        "place": if_free(place.clone().into(), "place"),
+        "token": if_free(token.into(), "token"),
+        "acquired_at": if_free("$$NOW".into(), "acquired_at"),
+        "expires_at": if_free(ends(claim.lasts).into(), "expires_at"),
+    } };
+    collection
+        .find_one_and_update(doc! { "_id": &claim.name }, vec![update])
+        .upsert(true)
+        .return_document(ReturnDocument::After)
+        .await
+}
+
 fn is_duplicate(error: &mongodb::error::Error) -> bool {
     matches!(error.kind.as_ref(), ErrorKind::Command(command) if command.code == DUPLICATE_KEY)
 }
 
-async fn holder(collection: &Collection<Document>, id: &str) -> Result<String, Error> {
-    let found = collection.find_one(doc! { "_id": id }).await;
-    let found = found.map_err(|error| refusal::sort(&error))?.unwrap_or_default();
-    let holder = found.get_str("holder").unwrap_or("another process");
+fn describe(lease: &Document) -> String {
+    let holder = lease.get_str("holder").unwrap_or("another process");
     let date = |name: &str| {
-        let date = found.get_datetime(name).ok();
+        let date = lease.get_datetime(name).ok();
         date.and_then(|date| date.try_to_rfc3339_string().ok()).unwrap_or_default()
     };
-    Ok(format!(
-        "{holder} holds the lease since {}, until {} unless it renews it",
-        date("acquired_at"),
-        date("expires_at")
-    ))
+    let (since, until) = (date("acquired_at"), date("expires_at"));
+    format!("{holder} holds the lease since {since}, until {until} unless it renews it")
 }
 
 async fn extend(database: Database, lease: &Lease, lasts: Duration) -> Result<bool, Error> {
