@@ -14,12 +14,21 @@ mod mongod;
 mod proxy;
 mod scratch;
 mod wazuh;
+#[path = "../packaging/wazuh-api.rs"]
+#[expect(
+    dead_code,
+    clippy::pedantic,
+    clippy::indexing_slicing,
+    reason = "a program of its own, with the lints of a script"
+)]
+mod wazuh_api;
 
 // ---------------------------------------------------------------------------
 
 mod architecture;
 mod arguments;
 mod breaker;
+mod collect;
 mod commands;
 mod depth;
 mod documents;

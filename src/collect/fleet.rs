@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::plan::{Visit, Why};
 use super::probe::{self, Sign};
-use crate::inventory::{Kind, Owner, Probe, text};
+use crate::inventory::{Kind, Owner, Probe, Row, text};
 use crate::store::State;
 use crate::wazuh_api::{Answer, Api, Error};
 
@@ -15,6 +15,8 @@ const CHUNK: usize = 200;
 const FEW: usize = 3;
 /// Agents without a database that a chunk may name before each agent is asked by itself.
 const EXCUSES: u32 = 5;
+/// How often a chunk is asked without those that moved.
+const ROUNDS: u32 = 3;
 
 /// Lists that cannot have changed.
 pub(super) type Quiet = Vec<(Owner, &'static Kind, State)>;
@@ -44,9 +46,8 @@ pub(super) fn ask(
             continue;
         }
         for chunk in asked.chunks(CHUNK) {
-            match ask_chunk(api, visits, chunk, path, field) {
-                Ok(Some(answer)) => quiet.extend(apply(visits, chunk, kind, field, &answer)),
-                Ok(None) => {}
+            match settle(api, visits, chunk.to_vec(), kind, (path, field)) {
+                Ok(settled) => quiet.extend(settled),
                 Err(Error::Absent(_) | Error::Forbidden(_) | Error::Refused(_)) => return Ok(quiet),
                 Err(error @ (Error::Deadline | Error::BadLogin(_) | Error::Settings(_))) => {
                     return Err(error);
@@ -56,6 +57,33 @@ pub(super) fn ask(
         }
     }
     Ok(quiet)
+}
+
+/// Asks until nobody is left in the chunk whose newest time moved. The total is the sum over all
+/// agents: a row less here and a row more there look like nothing, so that only among agents that
+/// all stand still it says that nobody lost a row.
+fn settle(
+    api: &mut Api,
+    visits: &mut [Visit],
+    mut chunk: Vec<usize>,
+    kind: &'static Kind,
+    (path, field): (&str, &str),
+) -> Result<Quiet, Error> {
+    for _ in 0..ROUNDS {
+        let Some(answer) = ask_chunk(api, visits, &mut chunk, path, field)? else {
+            break;
+        };
+        let moved = mark_moved(visits, &chunk, kind, &newest_of(&answer, field));
+        if moved.is_empty() {
+            let is_whole = answer.failed.is_empty();
+            return Ok(if is_whole { take(visits, &chunk, kind, answer.total) } else { Quiet::new() });
+        }
+        chunk.retain(|index| !moved.contains(index));
+        if chunk.len() < FEW {
+            break;
+        }
+    }
+    Ok(Quiet::new())
 }
 
 /// The task of this kind, if a question can spare it.
@@ -70,15 +98,14 @@ fn place(visit: &Visit, kind: &Kind) -> Option<usize> {
 fn ask_chunk(
     api: &mut Api,
     visits: &[Visit],
-    chunk: &[usize],
+    chunk: &mut Vec<usize>,
     path: &str,
     field: &str,
 ) -> Result<Option<Answer>, Error> {
-    let ids = chunk.iter().filter_map(|index| visits.get(*index));
-    let mut ids: Vec<&str> = ids.map(|visit| visit.owner.agent.as_str()).collect();
+    let id = |index: &usize| visits.get(*index).map_or("", |visit| visit.owner.agent.as_str());
     let sort = format!("-{field}");
     for _ in 0..EXCUSES {
-        let list = ids.join(",");
+        let list = chunk.iter().map(id).collect::<Vec<_>>().join(",");
         let query = [
             ("agents_list", list.as_str()),
             ("select", field),
@@ -89,9 +116,9 @@ fn ask_chunk(
         match api.get(path, &query) {
             Ok(answer) => return Ok(Some(answer)),
             Err(Error::NoDatabase(why)) => {
-                let before = ids.len();
-                ids.retain(|id| !names(&why, id));
-                if ids.len() == before || ids.is_empty() {
+                let before = chunk.len();
+                chunk.retain(|index| !names(&why, id(index)));
+                if chunk.len() == before || chunk.is_empty() {
                     return Ok(None);
                 }
             }
@@ -108,26 +135,44 @@ fn names(message: &str, id: &str) -> bool {
         .any(|number| number == id)
 }
 
-/// The total is the sum over all agents: only if it is the sum of what is known, nobody lost a row.
-fn apply(
+/// The newest time of each agent that has rows.
+fn newest_of(answer: &Answer, field: &str) -> HashMap<String, Option<String>> {
+    let one = |row: &Row| Some((text(row, "agent_id")?.to_owned(), probe::newest(row, field)));
+    answer.items.iter().filter_map(one).collect()
+}
+
+/// Marks whose newest time is another than what is known.
+fn mark_moved(
     visits: &mut [Visit],
     chunk: &[usize],
-    kind: &'static Kind,
-    field: &str,
-    answer: &Answer,
-) -> Quiet {
-    let mut newest = HashMap::new();
-    for row in &answer.items {
-        if let Some(agent) = text(row, "agent_id") {
-            newest.insert(agent, probe::newest(row, field));
+    kind: &Kind,
+    newest: &HashMap<String, Option<String>>,
+) -> Vec<usize> {
+    let mut moved = Vec::new();
+    for index in chunk {
+        let Some(visit) = visits.get_mut(*index) else {
+            continue;
+        };
+        let newest = newest.get(&visit.owner.agent).cloned().flatten();
+        let is_same = before(visit, kind).is_some_and(|state| state.newest == newest);
+        let task = place(visit, kind).and_then(|place| visit.tasks.get_mut(place));
+        if let Some(task) = task.filter(|_| !is_same) {
+            task.why = Why::Changed;
+            moved.push(*index);
         }
     }
-    let mut known = 0;
-    for index in chunk {
-        let before = visits.get(*index).and_then(|visit| before(visit, kind));
-        known += before.map_or(0, |state| state.count);
+    moved
+}
+
+/// Takes the tasks out that are not needed, if the rows of all add up to what is known.
+fn take(visits: &mut [Visit], chunk: &[usize], kind: &'static Kind, total: u64) -> Quiet {
+    let count = |index: &usize| {
+        let visit = visits.get(*index);
+        visit.and_then(|visit| before(visit, kind)).map_or(0, |state| state.count)
+    };
+    if chunk.iter().map(count).sum::<u64>() != total {
+        return Quiet::new();
     }
-    let sums_up = known == answer.total && answer.failed.is_empty();
     let mut quiet = Quiet::new();
     for index in chunk {
         let Some(visit) = visits.get_mut(*index) else {
@@ -137,15 +182,11 @@ fn apply(
             continue;
         };
         let sign = Sign {
-            newest: newest.get(visit.owner.agent.as_str()).cloned().flatten(),
+            newest: state.newest.clone(),
             total: state.count,
         };
-        if sign.newest != state.newest {
-            let changed = place(visit, kind).and_then(|place| visit.tasks.get_mut(place));
-            if let Some(task) = changed {
-                task.why = Why::Changed;
-            }
-        } else if sums_up && probe::is_unchanged(kind, &state, &sign) {
+        // What may have changed within the second of its last read is asked by itself.
+        if probe::is_unchanged(kind, &state, &sign) {
             visit.tasks.retain(|task| task.kind != kind);
             quiet.push((visit.owner.clone(), kind, state));
         }

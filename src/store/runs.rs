@@ -28,7 +28,7 @@ impl Store {
         let mut document = Document::new();
         document.insert("_id", ObjectId::new());
         if let Bson::Document(report) = Bson::try_from(report.clone()).map_err(|e| fault(&e))? {
-            document.extend(report);
+            document.extend(wide(report));
         }
         document.insert("started_at", DateTime::from_millis(started_at));
         document.insert("finished_at", DateTime::from_millis(finished_at));
@@ -40,4 +40,14 @@ impl Store {
             _ => Ok(()),
         }
     }
+}
+
+/// The driver makes small numbers of JSON narrow ones; ours are all alike.
+fn wide(document: Document) -> Document {
+    let value = |value| match value {
+        Bson::Int32(number) => Bson::Int64(number.into()),
+        Bson::Document(inner) => Bson::Document(wide(inner)),
+        other => other,
+    };
+    document.into_iter().map(|(name, inner)| (name, value(inner))).collect()
 }
