@@ -30,7 +30,7 @@ pub struct Settings {
     pub enrich: enrich::Settings,
     /// Which secrets are taken out of alerts.
     pub redact: enrich::RedactSettings,
-    /// Where the inventory comes from.
+    /// Which manager's inventory is read.
     pub wazuh_api: wazuh_api::Settings,
     /// What is collected, and how often.
     pub collect: collect::Settings,
@@ -170,7 +170,14 @@ fn read_file(path: &Path) -> Result<Table, Fault> {
 
 /// The top level: the site, and a section for each room.
 const SECTIONS: [&str; 8] = [
-    "site", "store", "spool", "delivery", "enrich", "redact", "wazuh_api", "collect",
+    "site",
+    "store",
+    "spool",
+    "delivery",
+    "enrich",
+    "redact",
+    "wazuh_api",
+    "collect",
 ];
 
 /// Reads each room's section.

@@ -48,14 +48,15 @@ pub fn read(source: &Source<'_>, within: Duration) -> Result<Option<Secret>, Str
     if let Some(path) = source.file {
         return read_file(source.name, path).map(Some);
     }
-    let command = source.command.map(|command| run(source.name, command, within));
+    let command = source
+        .command
+        .map(|command| run(source.name, command, within));
     command.transpose()
 }
 
 fn read_file(name: &str, path: &Path) -> Result<Secret, String> {
-    let fault = |error: std::io::Error| {
-        format!("{name}_file: cannot read {}: {error}", path.display())
-    };
+    let fault =
+        |error: std::io::Error| format!("{name}_file: cannot read {}: {error}", path.display());
     let mode = std::fs::metadata(path).map_err(fault)?.permissions().mode();
     if mode & 0o007 != 0 {
         let path = path.display();

@@ -145,8 +145,14 @@ impl Api {
             let trust = Trust::decide(settings, trusted_pin, stored)?;
             Line::new(address, trust, settings)
         };
-        let name = addresses.first().map(address::Address::name).unwrap_or_default();
-        let lines = addresses.into_iter().map(line).collect::<Result<Vec<_>, _>>()?;
+        let name = addresses
+            .first()
+            .map(address::Address::name)
+            .unwrap_or_default();
+        let lines = addresses
+            .into_iter()
+            .map(line)
+            .collect::<Result<Vec<_>, _>>()?;
         warn_of_insecurity(&lines);
         Ok(Self {
             lines,
@@ -198,7 +204,8 @@ impl Api {
                 Err(Fault::TooLarge(why)) if limit > SMALLEST_PAGE => {
                     log::info!("{why}: pages of {kind} are halved");
                     self.tally.retries += 1;
-                    self.sizes.insert(kind.clone(), (limit / 2).max(SMALLEST_PAGE));
+                    self.sizes
+                        .insert(kind.clone(), (limit / 2).max(SMALLEST_PAGE));
                 }
                 Err(Fault::TooLarge(why)) => return Err(Error::Unavailable(why)),
                 Err(fault) => return Err(last_word(fault)),
@@ -248,11 +255,20 @@ impl Api {
         if let Some(why) = &self.login.refused {
             return Err(Error::BadLogin(why.clone()).into());
         }
-        let fresh = self.login.token.as_ref().filter(|token| token.is_fresh(Instant::now()));
+        let fresh = self
+            .login
+            .token
+            .as_ref()
+            .filter(|token| token.is_fresh(Instant::now()));
         if fresh.is_none() {
             self.log_in()?;
         }
-        let token = self.login.token.as_ref().map(Token::expose).unwrap_or_default();
+        let token = self
+            .login
+            .token
+            .as_ref()
+            .map(Token::expose)
+            .unwrap_or_default();
         let bearer = Secret::new(format!("Bearer {token}"));
         let reply = self.send(&Question::get(path, query), &bearer)?;
         answer::read(path, &reply)
@@ -267,7 +283,11 @@ impl Api {
         if reply.status == 200 {
             let text = String::from_utf8_lossy(&reply.body);
             let text = text.trim();
-            if text.is_empty() || text.len() > 16 * 1024 || !text.is_ascii() || text.contains(char::is_whitespace) {
+            if text.is_empty()
+                || text.len() > 16 * 1024
+                || !text.is_ascii()
+                || text.contains(char::is_whitespace)
+            {
                 let why = format!("{PATH}: the answer is no token; is this Wazuh's API?");
                 return Err(Fault::Transient(why));
             }
@@ -297,28 +317,44 @@ fn warn_of_insecurity(lines: &[Line]) {
                  can read the password; run custom-mongo check --trust and remove it"
             );
         } else if !line.address.is_tls() && !line.address.is_loopback() {
-            log::warn!("wazuh_api.insecure: the password goes to {name} in the clear; use https://");
+            log::warn!(
+                "wazuh_api.insecure: the password goes to {name} in the clear; use https://"
+            );
         }
     }
 }
 
 fn open_budget(state: &Path, name: &str, most: u32, minute: Duration) -> Result<Budget, Error> {
-    let file: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' }).collect();
-    let budget = trust::folder(state).and_then(|folder| {
-        Budget::open(&folder.join(format!("{file}.requests")), most, minute)
-    });
+    let file: String = name
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '.' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    let budget = trust::folder(state)
+        .and_then(|folder| Budget::open(&folder.join(format!("{file}.requests")), most, minute));
     budget.map_err(|error| exchange::uncounted(&error))
 }
 
 fn pairs(query: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
-    query.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    query
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
 }
 
 /// The path without the agent in it: what is too slow for one is for all.
 fn kind_of(path: &str) -> String {
     let part = |part: &str| {
         let is_id = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        if is_id { "*".to_owned() } else { part.to_owned() }
+        if is_id {
+            "*".to_owned()
+        } else {
+            part.to_owned()
+        }
     };
     path.split('/').map(part).collect::<Vec<_>>().join("/")
 }

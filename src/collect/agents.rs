@@ -9,7 +9,7 @@ use super::{Error, loss};
 use crate::inventory::{AGENTS, Agent, Id, Item, Owner, Row, identity, item, text};
 use crate::setting::{Percent, Span};
 use crate::store::{AgentChange, Held, KnownAgent, State, Store};
-use crate::wazuh_api::{self, Api, Listing};
+use crate::wazuh_api::{self, Api, Listing, Reach};
 
 /// How often the list is read if it moves meanwhile.
 const TRIES: u32 = 3;
@@ -265,24 +265,18 @@ fn gone(known: HashMap<Id, Known>, listed: &[Agent]) -> Vec<Id> {
 }
 
 /// Why the login may not see every agent; none if it may. `GET /agents` answers 200 with fewer
-/// agents, not 403, and any user may ask for its own policies.
+/// agents, not 403.
 fn hides_agents(api: &mut Api) -> Result<Option<String>, Error> {
-    let answer = match api.get("/security/users/me/policies", &[]) {
-        Ok(answer) => answer,
+    match api.rights() {
+        Ok(rights) if rights.reach("agent:read") == Reach::All => Ok(None),
+        Ok(_) => Ok(Some(
+            "the login may not read every agent; give it agent:read on agent:id:*".to_owned(),
+        )),
         Err(error @ (wazuh_api::Error::Deadline | wazuh_api::Error::BadLogin(_))) => {
-            return Err(error.into());
+            Err(error.into())
         }
-        Err(error) => return Ok(Some(format!("the login's policies are not known: {error}"))),
-    };
-    let rights = answer.data.get("agent:read").and_then(|rights| rights.as_object());
-    let is = |resource: &str, effect: &str| {
-        rights.is_some_and(|rights| rights.get(resource).is_some_and(|is| is == effect))
-    };
-    let is_denied = rights.is_some_and(|rights| rights.values().any(|effect| effect == "deny"));
-    let is_black = answer.data.get("rbac_mode").is_some_and(|mode| mode == "black");
-    let may_all = is("agent:id:*", "allow") || is("*:*:*", "allow") || is_black;
-    let why = "the login may not read every agent; give it agent:read on agent:id:*";
-    Ok((is_denied || !may_all).then(|| why.to_owned()))
+        Err(error) => Ok(Some(format!("the login's policies are not known: {error}"))),
+    }
 }
 
 fn whole(count: usize) -> u64 {

@@ -40,10 +40,13 @@ impl Address {
             return Err(fault(wanted));
         }
         if !is_tls && !anywhere && !is_loopback(&host) {
-            let why = format!("http:// would send the password in the clear to {host}; use https://");
+            let why =
+                format!("http:// would send the password in the clear to {host}; use https://");
             return Err(fault(&why));
         }
-        let port = authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        let port = authority
+            .port_u16()
+            .unwrap_or(if is_tls { 443 } else { 80 });
         let path = uri.path().trim_end_matches('/');
         let scheme = if is_tls { "https" } else { "http" };
         Ok(Self {
@@ -114,11 +117,17 @@ mod tests {
             other => panic!("{url}: {other:?}"),
         };
         for url in ["wazuh", "ftp://a", "https://", "", "https://a/?x=1"] {
-            assert!(refused(url).contains("https://wazuh.example:55000"), "{url}");
+            assert!(
+                refused(url).contains("https://wazuh.example:55000"),
+                "{url}"
+            );
         }
         assert!(refused("http://wazuh.example:55000").contains("https://"));
         let login = refused("https://ann:hush@wazuh.example:55000");
-        assert!(login.contains("user and password") && !login.contains("hush"), "{login}");
+        assert!(
+            login.contains("user and password") && !login.contains("hush"),
+            "{login}"
+        );
         assert!(Address::read("http://wazuh.example:55000", true).is_ok());
     }
 }

@@ -48,7 +48,8 @@ pub(super) fn read(path: &str, reply: &Reply) -> Result<Answer, Fault> {
         return Err(refuse(path, reply));
     }
     let broken = |why: &str| Fault::Transient(format!("{path}: {why}; is this Wazuh's API?"));
-    let body: Value = serde_json::from_slice(&reply.body).map_err(|_| broken("the answer is not JSON"))?;
+    let body: Value =
+        serde_json::from_slice(&reply.body).map_err(|_| broken("the answer is not JSON"))?;
     let Value::Object(mut body) = body else {
         return Err(broken("the answer is no object"));
     };
@@ -92,11 +93,16 @@ fn unpack(data: Value) -> Option<Answer> {
 
 fn read_failed(failed: &Value) -> Failed {
     let error = failed.get("error");
-    let message = error.and_then(|error| error.get("message")).and_then(Value::as_str);
+    let message = error
+        .and_then(|error| error.get("message"))
+        .and_then(Value::as_str);
     let ids = failed.get("id").and_then(Value::as_array);
     let texts = ids.into_iter().flatten().filter_map(Value::as_str);
     Failed {
-        code: error.and_then(|error| error.get("code")).and_then(Value::as_i64).unwrap_or(0),
+        code: error
+            .and_then(|error| error.get("code"))
+            .and_then(Value::as_i64)
+            .unwrap_or(0),
         message: plain(message.unwrap_or_default()),
         ids: texts.map(str::to_owned).collect(),
     }
@@ -105,20 +111,38 @@ fn read_failed(failed: &Value) -> Failed {
 /// What failed, in a line.
 pub(super) fn describe(failed: &[Failed]) -> String {
     let one = |failed: &Failed| {
-        let ids = failed.ids.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+        let ids = failed
+            .ids
+            .iter()
+            .take(5)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(", ");
         format!("{} ({}) for {ids}", failed.message, failed.code)
     };
-    failed.iter().take(3).map(one).collect::<Vec<_>>().join("; ")
+    failed
+        .iter()
+        .take(3)
+        .map(one)
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// What a status other than 200 means.
 pub(super) fn refuse(path: &str, reply: &Reply) -> Fault {
     let problem: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
     let code = problem.get("error").and_then(Value::as_i64).unwrap_or(0);
-    let detail = problem.get("detail").or(problem.get("title")).and_then(Value::as_str);
+    let detail = problem
+        .get("detail")
+        .or(problem.get("title"))
+        .and_then(Value::as_str);
     let detail = plain(detail.unwrap_or("without a reason that Wazuh would give"));
     let status = reply.status;
-    let number = if code == 0 { String::new() } else { format!("/{code}") };
+    let number = if code == 0 {
+        String::new()
+    } else {
+        format!("/{code}")
+    };
     let why = format!("{path}: {status}{number} {detail}");
     match (status, code) {
         (400, NO_DATABASE) => Error::NoDatabase(why).into(),
@@ -168,7 +192,11 @@ mod tests {
 
     #[test]
     fn items_failures_and_totals_are_taken_apart() {
-        let answer = read("/agents", &reply(200, &list(r#"{"id":"004"}"#, 604, GONE, 2))).unwrap();
+        let answer = read(
+            "/agents",
+            &reply(200, &list(r#"{"id":"004"}"#, 604, GONE, 2)),
+        )
+        .unwrap();
         assert_eq!((answer.items.len(), answer.total), (1, 604));
         assert_eq!(answer.items[0]["id"], "004");
         assert_eq!(answer.failed[0].code, 1701);
@@ -182,10 +210,17 @@ mod tests {
     #[test]
     fn an_agent_that_is_gone_is_not_an_empty_answer() {
         let fault = refusal(200, &list("", 0, GONE, 1));
-        assert!(matches!(fault, Fault::Final(Error::NoDatabase(_))), "{fault:?}");
-        let never = r#"{"title":"Bad Request","detail":"There is no database for agent 007","error":2007}"#;
+        assert!(
+            matches!(fault, Fault::Final(Error::NoDatabase(_))),
+            "{fault:?}"
+        );
+        let never =
+            r#"{"title":"Bad Request","detail":"There is no database for agent 007","error":2007}"#;
         let fault = refusal(400, never);
-        assert!(matches!(fault, Fault::Final(Error::NoDatabase(_))), "{fault:?}");
+        assert!(
+            matches!(fault, Fault::Final(Error::NoDatabase(_))),
+            "{fault:?}"
+        );
         let down = GONE.replace("1701", "3022");
         let answer = read("/agents", &reply(200, &list("", 0, &down, 1))).unwrap();
         assert_eq!(answer.failed[0].code, 3022);
@@ -209,13 +244,23 @@ mod tests {
             (502, 0, "Transient"),
             (302, 0, "Final(Settings"),
         ] {
-            assert!(said(status, code).starts_with(meaning), "{status}/{code}: {}", said(status, code));
+            assert!(
+                said(status, code).starts_with(meaning),
+                "{status}/{code}: {}",
+                said(status, code)
+            );
         }
     }
 
     #[test]
     fn what_is_not_wazuhs_is_not_believed() {
-        for body in ["<html>", "[]", "{}", r#"{"data":{"affected_items":[]}}"#, ""] {
+        for body in [
+            "<html>",
+            "[]",
+            "{}",
+            r#"{"data":{"affected_items":[]}}"#,
+            "",
+        ] {
             assert!(matches!(refusal(200, body), Fault::Transient(_)), "{body}");
         }
     }

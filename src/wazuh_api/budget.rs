@@ -47,7 +47,9 @@ impl Budget {
     pub(super) fn take(&self) -> io::Result<Result<(), Duration>> {
         let locked = self.lock();
         let taken = self.take_at(micros(
-            SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default(),
         ));
         if locked {
             self.file.unlock()?;
@@ -68,7 +70,9 @@ impl Budget {
 
     fn take_at(&self, now: u64) -> io::Result<Result<(), Duration>> {
         // Times to come are those of a clock that was set back since.
-        if self.read(0)? != self.most || self.read_at(self.slot(self.read(1)? + self.most - 1))? > now {
+        if self.read(0)? != self.most
+            || self.read_at(self.slot(self.read(1)? + self.most - 1))? > now
+        {
             self.renew(now)?;
         }
         let next = self.read(1)?;
@@ -162,7 +166,12 @@ mod tests {
     }
 
     fn most_in_a_minute(times: &[u64]) -> usize {
-        let within = |from: &u64| times.iter().filter(|time| (*from..from + 60 * SECOND).contains(time)).count();
+        let within = |from: &u64| {
+            times
+                .iter()
+                .filter(|time| (*from..from + 60 * SECOND).contains(time))
+                .count()
+        };
         times.iter().map(within).max().unwrap_or(0)
     }
 
@@ -171,7 +180,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for most in [1, 7, 200] {
             let budget = budget(&folder, most);
-            let times = greedy(&budget, BEGIN + u64::from(most) * 1_000 * SECOND, BEGIN + (u64::from(most) * 1_000 + 610) * SECOND);
+            let times = greedy(
+                &budget,
+                BEGIN + u64::from(most) * 1_000 * SECOND,
+                BEGIN + (u64::from(most) * 1_000 + 610) * SECOND,
+            );
             assert!(most_in_a_minute(&times) <= most as usize, "{most}");
             assert!(times.len() >= 10 * most as usize, "{most}: {}", times.len());
         }
@@ -182,7 +195,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut times = greedy(&budget(&folder, 200), BEGIN, BEGIN + 30 * SECOND);
         let first = times.len();
-        times.extend(greedy(&budget(&folder, 200), BEGIN + 31 * SECOND, BEGIN + 90 * SECOND));
+        times.extend(greedy(
+            &budget(&folder, 200),
+            BEGIN + 31 * SECOND,
+            BEGIN + 90 * SECOND,
+        ));
         assert!(first > 100 && times.len() > first);
         assert!(most_in_a_minute(&times) <= 200);
     }
@@ -191,9 +208,21 @@ mod tests {
     fn a_new_number_keeps_what_was_counted() {
         let folder = tempfile::tempdir().unwrap();
         let mut times = greedy(&budget(&folder, 200), BEGIN, BEGIN + 20 * SECOND);
-        times.extend(greedy(&budget(&folder, 90), BEGIN + 20 * SECOND, BEGIN + 59 * SECOND));
-        assert_eq!(most_in_a_minute(&times), times.len(), "90 are used up already");
-        times.extend(greedy(&budget(&folder, 300), BEGIN + 59 * SECOND, BEGIN + 200 * SECOND));
+        times.extend(greedy(
+            &budget(&folder, 90),
+            BEGIN + 20 * SECOND,
+            BEGIN + 59 * SECOND,
+        ));
+        assert_eq!(
+            most_in_a_minute(&times),
+            times.len(),
+            "90 are used up already"
+        );
+        times.extend(greedy(
+            &budget(&folder, 300),
+            BEGIN + 59 * SECOND,
+            BEGIN + 200 * SECOND,
+        ));
         assert!(most_in_a_minute(&times) <= 300);
     }
 

@@ -63,7 +63,10 @@ fn look(address: &Address, decided: &Trust, within: Duration) -> Result<Offered,
     let leaf = handshake(address, &Trust::Nothing, within)?;
     let fingerprint = Fingerprint::of(&leaf);
     let is_taken = match decided {
-        Trust::Pins { of: Source::Settings, pins } => pins.contains(&fingerprint),
+        Trust::Pins {
+            of: Source::Settings,
+            pins,
+        } => pins.contains(&fingerprint),
         other => handshake(address, other, within).is_ok(),
     };
     Ok(Offered {
@@ -73,19 +76,28 @@ fn look(address: &Address, decided: &Trust, within: Duration) -> Result<Offered,
     })
 }
 
-fn handshake(address: &Address, trust: &Trust, within: Duration) -> Result<CertificateDer<'static>, Error> {
+fn handshake(
+    address: &Address,
+    trust: &Trust,
+    within: Duration,
+) -> Result<CertificateDer<'static>, Error> {
     let fault = |why: String| Error::Unavailable(format!("{}: {why}", address.name()));
     let name = ServerName::try_from(address.host().to_owned());
     let name = name.map_err(|_| fault("no name that a certificate could bear".to_owned()))?;
     let config = verifier::config(trust)?;
-    let mut connection = ClientConnection::new(Arc::clone(&config), name).map_err(|error| fault(error.to_string()))?;
+    let mut connection = ClientConnection::new(Arc::clone(&config), name)
+        .map_err(|error| fault(error.to_string()))?;
     let mut stream = connect(address, within).map_err(|error| fault(error.to_string()))?;
     // Until the server's certificate is there and judged.
     while connection.is_handshaking() {
-        connection.complete_io(&mut stream).map_err(|error| fault(error.to_string()))?;
+        connection
+            .complete_io(&mut stream)
+            .map_err(|error| fault(error.to_string()))?;
     }
     let shown = connection.peer_certificates().and_then(<[_]>::first);
-    shown.map(|leaf| leaf.clone().into_owned()).ok_or_else(|| fault("it shows no certificate".to_owned()))
+    shown
+        .map(|leaf| leaf.clone().into_owned())
+        .ok_or_else(|| fault("it shows no certificate".to_owned()))
 }
 
 fn connect(address: &Address, within: Duration) -> std::io::Result<TcpStream> {
@@ -107,7 +119,9 @@ fn connect(address: &Address, within: Duration) -> std::io::Result<TcpStream> {
 /// only, so nothing of X.509 is parsed for it.
 fn common_name(certificate: &[u8]) -> Option<String> {
     const OID: [u8; 5] = [0x06, 0x03, 0x55, 0x04, 0x03];
-    let at = certificate.windows(OID.len()).rposition(|bytes| bytes == OID)?;
+    let at = certificate
+        .windows(OID.len())
+        .rposition(|bytes| bytes == OID)?;
     let value = certificate.get(at + OID.len()..)?;
     // Tag and a length of one byte: a common name has at most 64 letters.
     let (head, text) = value.split_at_checked(2)?;

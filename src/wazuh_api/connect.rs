@@ -13,8 +13,8 @@ use ureq::Agent;
 use ureq::config::Config;
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, TcpConnector, Transport,
-    TransportAdapter,
+    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, TcpConnector,
+    Transport, TransportAdapter,
 };
 
 use super::address::Address;
@@ -114,12 +114,17 @@ impl<In: Transport> Connector<In> for Tls {
         if !details.needs_tls() {
             return Ok(Some(Either::A(transport)));
         }
-        let host = details.uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let host = details
+            .uri
+            .host()
+            .unwrap_or_default()
+            .trim_matches(['[', ']']);
         let name = ServerName::try_from(host.to_owned());
         let name = name.map_err(|_| ureq::Error::Tls("no name that a certificate could bear"))?;
         let connection = ClientConnection::new(Arc::clone(&self.0), name);
         let mut connection = connection.map_err(other)?;
-        let mut socket = TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
+        let mut socket =
+            TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
         socket.set_timeout(details.timeout);
         connection.complete_io(&mut socket).map_err(handshake)?;
         let buffers = LazyBuffers::new(
@@ -133,7 +138,9 @@ impl<In: Transport> Connector<In> for Tls {
 
 /// rustls hides its own error in one of `std::io`.
 fn handshake(error: std::io::Error) -> ureq::Error {
-    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    let cause = error
+        .get_ref()
+        .and_then(|cause| cause.downcast_ref::<rustls::Error>());
     match cause {
         Some(cause) => other(cause.clone()),
         None => error.into(),

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use ureq::{Body, Timeout, http};
 
+use super::Api;
 use super::answer::Reply;
 use super::connect::Line;
 use super::error::{Error, Fault};
 use super::verifier::Distrusted;
-use super::Api;
 use crate::setting::Secret;
 
 /// 100,000 rows, the most that Wazuh gives at once, are less.
@@ -32,13 +32,21 @@ enum Method {
 impl<'a> Question<'a> {
     pub(super) fn get(path: &'a str, query: &'a [(&'a str, &'a str)]) -> Self {
         let method = Method::Get;
-        Self { method, path, query }
+        Self {
+            method,
+            path,
+            query,
+        }
     }
 
     /// Without a body.
     pub(super) fn post(path: &'a str, query: &'a [(&'a str, &'a str)]) -> Self {
         let method = Method::Post;
-        Self { method, path, query }
+        Self {
+            method,
+            path,
+            query,
+        }
     }
 }
 
@@ -60,7 +68,8 @@ impl Api {
         };
         let before = line.connections();
         let reply = ask(line, question, proof, self.until);
-        let mut reply = reply.map_err(|error| sort(line, question.path, error, before == line.connections()))?;
+        let mut reply = reply
+            .map_err(|error| sort(line, question.path, error, before == line.connections()))?;
         self.tally.bytes += reply.body.len() as u64;
         let (path, status, millis) = (question.path, reply.status, now.elapsed().as_millis());
         log::debug!("{path}: {status}, {} bytes, {millis} ms", reply.body.len());
@@ -94,18 +103,29 @@ impl Api {
     }
 }
 
-fn ask(line: &Line, question: &Question<'_>, proof: &Secret, until: Instant) -> Result<Reply, ureq::Error> {
+fn ask(
+    line: &Line,
+    question: &Question<'_>,
+    proof: &Secret,
+    until: Instant,
+) -> Result<Reply, ureq::Error> {
     let url = line.address.url(question.path);
     let left = Some(until.saturating_duration_since(Instant::now()));
     let query = || question.query.iter().copied();
     let answer = match question.method {
         Method::Get => {
-            let request = line.agent.get(url).header(http::header::AUTHORIZATION, proof.expose());
+            let request = line
+                .agent
+                .get(url)
+                .header(http::header::AUTHORIZATION, proof.expose());
             let request = request.query_pairs(query());
             request.config().timeout_global(left).build().call()
         }
         Method::Post => {
-            let request = line.agent.post(url).header(http::header::AUTHORIZATION, proof.expose());
+            let request = line
+                .agent
+                .post(url)
+                .header(http::header::AUTHORIZATION, proof.expose());
             let request = request.query_pairs(query());
             request.config().timeout_global(left).build().send_empty()
         }
@@ -136,9 +156,9 @@ fn sort(line: &Line, path: &str, error: ureq::Error, reused: bool) -> Fault {
         ureq::Error::Timeout(_) => {
             Fault::TooLarge(format!("{path}: no answer within wazuh_api.read_timeout"))
         }
-        ureq::Error::BodyExceedsLimit(_) => {
-            Fault::TooLarge(format!("{path}: the answer has more than {MOST_BYTES} bytes"))
-        }
+        ureq::Error::BodyExceedsLimit(_) => Fault::TooLarge(format!(
+            "{path}: the answer has more than {MOST_BYTES} bytes"
+        )),
         ureq::Error::HostNotFound => broken("the name is not known".to_owned()),
         ureq::Error::Io(error) => broken(error.to_string()),
         ureq::Error::Other(cause) => match cause.downcast_ref::<rustls::Error>() {
@@ -151,7 +171,9 @@ fn sort(line: &Line, path: &str, error: ureq::Error, reused: bool) -> Fault {
 
 fn sort_tls(line: &Line, cause: &rustls::Error, reused: bool) -> Fault {
     if let Some(distrusted) = Distrusted::find(cause) {
-        let why = line.trust.refuse(&line.address, distrusted.seen, &distrusted.why);
+        let why = line
+            .trust
+            .refuse(&line.address, distrusted.seen, &distrusted.why);
         return Error::Settings(why).into();
     }
     let name = line.address.name();

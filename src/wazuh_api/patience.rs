@@ -68,7 +68,10 @@ impl Api {
             true => self.minute / 12,
         };
         patience.limited = true;
-        log::warn!("Wazuh's request limit is used up, by whomever; waiting for {} s", wait.as_secs());
+        log::warn!(
+            "Wazuh's request limit is used up, by whomever; waiting for {} s",
+            wait.as_secs()
+        );
         self.sleep(wait)
     }
 

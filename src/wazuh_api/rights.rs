@@ -32,9 +32,15 @@ impl Rights {
         let all = data.as_object().unwrap_or(&empty);
         let resources = |value: &Value| -> Option<BTreeMap<String, bool>> {
             let resources = value.as_object()?.iter();
-            Some(resources.map(|(name, effect)| (name.clone(), effect == "allow")).collect())
+            Some(
+                resources
+                    .map(|(name, effect)| (name.clone(), effect == "allow"))
+                    .collect(),
+            )
         };
-        let policies = all.iter().filter_map(|(action, value)| Some((action.clone(), resources(value)?)));
+        let policies = all
+            .iter()
+            .filter_map(|(action, value)| Some((action.clone(), resources(value)?)));
         Self {
             policies: policies.collect(),
             black: all.get("rbac_mode").is_some_and(|mode| mode == "black"),
@@ -48,9 +54,14 @@ impl Rights {
         };
         let is_all = |name: &str| matches!(name, "agent:id:*" | "*:*:*" | "agent:group:*");
         let denied = resources.values().any(|allowed| !allowed);
-        let mut allowed = resources.iter().filter(|(_, allowed)| **allowed).map(|(name, _)| name);
+        let mut allowed = resources
+            .iter()
+            .filter(|(_, allowed)| **allowed)
+            .map(|(name, _)| name);
         // An agent may be in no group: only the first two are really all.
-        let whole = resources.iter().any(|(name, allowed)| *allowed && is_all(name) && name != "agent:group:*");
+        let whole = resources
+            .iter()
+            .any(|(name, allowed)| *allowed && is_all(name) && name != "agent:group:*");
         match (whole || self.black, denied) {
             (true, false) => Reach::All,
             _ => match allowed.next() {
@@ -68,7 +79,10 @@ impl Rights {
         };
         let all = self.policies.iter();
         let granted = all.filter(|(_, resources)| resources.values().any(|allowed| *allowed));
-        granted.map(|(action, _)| action.as_str()).filter(|action| !reads(action)).collect()
+        granted
+            .map(|(action, _)| action.as_str())
+            .filter(|action| !reads(action))
+            .collect()
     }
 }
 
@@ -84,12 +98,16 @@ mod tests {
 
     #[test]
     fn the_reach_of_a_right_is_all_some_or_none() {
-        let allow = |resource: &str| json!({ "agent:read": { resource: "allow" }, "rbac_mode": "white" });
+        let allow =
+            |resource: &str| json!({ "agent:read": { resource: "allow" }, "rbac_mode": "white" });
         assert_eq!(reach(&allow("agent:id:*")), Reach::All);
         let group = "agent:group:windows";
         assert_eq!(reach(&allow(group)), Reach::Some(vec![group.to_owned()]));
         assert_eq!(reach(&json!({ "rbac_mode": "white" })), Reach::None);
-        assert_eq!(reach(&json!({ "agent:read": { "agent:id:*": "deny" } })), Reach::None);
+        assert_eq!(
+            reach(&json!({ "agent:read": { "agent:id:*": "deny" } })),
+            Reach::None
+        );
         let but = json!({ "agent:read": { "agent:id:*": "allow", "agent:id:004": "deny" } });
         assert_ne!(reach(&but), Reach::All);
         assert_eq!(reach(&json!({ "rbac_mode": "black" })), Reach::All);

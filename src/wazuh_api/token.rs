@@ -72,7 +72,10 @@ mod tests {
         let claims = format!(
             r#"{{"iss":"wazuh","aud":"Wazuh API REST","nbf":{nbf},"exp":{exp},"sub":"wazuh"}}"#
         );
-        format!("eyJhbGciOiJFUzUxMiJ9.{}.SIG", URL_SAFE_NO_PAD.encode(claims))
+        format!(
+            "eyJhbGciOiJFUzUxMiJ9.{}.SIG",
+            URL_SAFE_NO_PAD.encode(claims)
+        )
     }
 
     #[test]

@@ -66,7 +66,9 @@ impl FromStr for Fingerprint {
         let hex = text.rsplit('=').next().unwrap_or_default();
         let hex: String = hex.chars().filter(|c| !": ".contains(*c)).collect();
         let fault = || {
-            format!("`{text}` is no SHA-256 fingerprint; openssl x509 -fingerprint -sha256 prints one")
+            format!(
+                "`{text}` is no SHA-256 fingerprint; openssl x509 -fingerprint -sha256 prints one"
+            )
         };
         let digits = hex.as_bytes();
         let mut bytes = [0; 32];
@@ -152,9 +154,8 @@ impl Trust {
 }
 
 fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let fault = |why: &str| {
-        Error::Settings(format!("wazuh_api.ca_file: {}: {why}", file.display()))
-    };
+    let fault =
+        |why: &str| Error::Settings(format!("wazuh_api.ca_file: {}: {why}", file.display()));
     let text = fs::read(file).map_err(|error| fault(&format!("cannot be read: {error}")))?;
     let all = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
     let all = all.map_err(|_| fault("it is not PEM"))?;
@@ -171,7 +172,11 @@ fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
 /// As the file system has them.
 pub(super) fn folder(state: &Path) -> io::Result<PathBuf> {
     let folder = state.join("wazuh_api");
-    match fs::DirBuilder::new().mode(0o700).recursive(true).create(&folder) {
+    match fs::DirBuilder::new()
+        .mode(0o700)
+        .recursive(true)
+        .create(&folder)
+    {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
         _ => Ok(folder),
     }
@@ -182,7 +187,9 @@ pub(super) fn stored(state: &Path, address: &str) -> Result<Option<Fingerprint>,
     let path = state.join("wazuh_api/trusted");
     let fault = |why: &str| {
         let path = path.display();
-        Error::Settings(format!("{path}: {why}; remove it and run custom-mongo check --trust"))
+        Error::Settings(format!(
+            "{path}: {why}; remove it and run custom-mongo check --trust"
+        ))
     };
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
@@ -213,7 +220,12 @@ pub fn trust(state: &Path, address: &str, fingerprint: Fingerprint) -> io::Resul
     lines.push(format!("{address} {fingerprint}\n"));
     let new = folder.join(format!("trusted.{}", std::process::id()));
     let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)?;
     file.write_all(lines.join("\n").as_bytes())?;
     file.sync_all()?;
     fs::rename(new, path)
@@ -230,7 +242,11 @@ mod tests {
     fn a_fingerprint_is_read_in_every_usual_form() {
         let pin: Fingerprint = PIN.parse().unwrap();
         let plain = PIN.replace(':', "").to_lowercase();
-        for form in [plain, format!("sha256 Fingerprint={PIN}"), format!(" {PIN} ")] {
+        for form in [
+            plain,
+            format!("sha256 Fingerprint={PIN}"),
+            format!(" {PIN} "),
+        ] {
             assert_eq!(form.parse(), Ok(pin), "{form}");
         }
         assert_eq!(pin.to_string(), PIN);
@@ -253,10 +269,14 @@ mod tests {
         assert_eq!(stored(state.path(), "a:5500"), Ok(Some(two)));
         assert_eq!(stored(state.path(), "b:55000"), Ok(None));
         let path = state.path().join("wazuh_api/trusted");
-        let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
+        let mode =
+            std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
         assert_eq!(mode & 0o777, 0o600);
         fs::write(path, "a:55000 what?\n").unwrap();
-        assert!(stored(state.path(), "a:55000").is_err(), "never silently untrusted");
+        assert!(
+            stored(state.path(), "a:55000").is_err(),
+            "never silently untrusted"
+        );
     }
 
     #[test]

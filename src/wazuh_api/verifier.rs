@@ -9,7 +9,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{self, CryptoProvider};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
+    SignatureScheme,
 };
 
 use super::Error;
@@ -54,7 +55,8 @@ pub(super) fn config(trust: &Trust) -> Result<Arc<ClientConfig>, Error> {
         rule: rule(trust, &provider)?,
         provider: Arc::clone(&provider),
     };
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| Error::Settings(format!("TLS: {error}")))?;
     let builder = builder.dangerous();
     let builder = builder.with_custom_certificate_verifier(Arc::new(verifier));
@@ -73,7 +75,9 @@ fn rule(trust: &Trust, provider: &Arc<CryptoProvider>) -> Result<Rule, Error> {
     }
     let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
     let chain = chain.build().map_err(|error| {
-        Error::Settings(format!("wazuh_api.ca_file: it holds no usable authority: {error}"))
+        Error::Settings(format!(
+            "wazuh_api.ca_file: it holds no usable authority: {error}"
+        ))
     })?;
     Ok(Rule::Chain(chain))
 }
@@ -103,7 +107,10 @@ impl ServerCertVerifier for Verifier {
         let seen = Fingerprint::of(leaf);
         match &self.rule {
             Rule::Pins(pins) if pins.contains(&seen) => Ok(ServerCertVerified::assertion()),
-            Rule::Pins(_) => Err(Distrusted::because(seen, "another one is pinned".to_owned())),
+            Rule::Pins(_) => Err(Distrusted::because(
+                seen,
+                "another one is pinned".to_owned(),
+            )),
             Rule::Chain(chain) => chain
                 .verify_server_cert(leaf, others, name, ocsp, now)
                 .map_err(|error| Distrusted::because(seen, error.to_string())),
@@ -138,6 +145,8 @@ impl ServerCertVerifier for Verifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
