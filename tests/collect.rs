@@ -81,6 +81,12 @@ impl Site {
         serde_json::from_slice(&output.stdout).unwrap_or_else(|why| panic!("{why}: {output:?}"))
     }
 
+    /// Runs to whatever end.
+    pub(crate) fn collect_any(&self, arguments: &str) -> Value {
+        let output = self.run(&format!("{arguments} --format json"));
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|why| panic!("{why}: {output:?}"))
+    }
+
     pub(crate) fn database(&self) -> Database {
         mongod::shared().database(self.name)
     }

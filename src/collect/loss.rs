@@ -44,10 +44,11 @@ pub(super) fn judge(evidence: &Evidence<'_>, confirm_after: Span) -> Verdict {
         return Verdict::Ordinary;
     }
     let same = evidence.held.filter(|held| held.version == evidence.version);
+    let newest = evidence.held.map_or(evidence.newest_before, |held| held.newest.as_deref());
     let held = same.cloned().unwrap_or_else(|| Held {
         since: evidence.at,
         had,
-        newest: evidence.newest_before.map(str::to_owned),
+        newest: newest.map(str::to_owned),
         version: evidence.version.to_owned(),
     });
     let has_held = is_due(&held, confirm_after, evidence.at);

@@ -17,9 +17,9 @@ use crate::inventory::{Kind, Owner, Probe, Row, text};
 use crate::store::{Held, State};
 use crate::wazuh_api::{Api, Error, Listing};
 
-/// Failures in a row after which the server is not asked any more.
+/// Failures in a row after which the server is not asked any more; each was tried several times.
 const PATIENCE: u32 = 5;
-/// Refusals in a row after which a kind is left out for the rest of the run.
+/// Refusals or failures in a row after which a kind is left out for the rest of the run.
 const DENIALS: u32 = 3;
 
 /// One walk through the agents.
@@ -28,9 +28,9 @@ pub(super) struct Tour<'a> {
     pub(super) api: &'a mut Api,
     pub(super) to: SyncSender<Message>,
     pub(super) report: &'a mut Report,
-    /// Refusals in a row, by kind; `u32::MAX` if the server does not have it.
+    /// Refusals and failures in a row, by kind; `u32::MAX` if the server does not have it.
     pub(super) denied: HashMap<&'static str, u32>,
-    /// Failures in a row.
+    /// Failures in a row, whatever the kind.
     pub(super) failed: u32,
 }
 
@@ -163,12 +163,10 @@ impl Tour<'_> {
                 self.report.absent.push(kind);
                 return Ok(Next::On);
             }
-            Error::Forbidden(_) | Error::Refused(_) => {
-                *self.denied.entry(kind).or_default() += 1;
-                self.failed = 0;
-            }
+            Error::Forbidden(_) | Error::Refused(_) => self.failed = 0,
             Error::Unavailable(_) => self.failed += 1,
         }
+        *self.denied.entry(kind).or_default() += 1;
         let why = error.to_string();
         self.report.of(kind).failed += 1;
         self.report.fail(Some(&visit.owner.agent), kind, why.clone());
