@@ -7,9 +7,8 @@ mod kind;
 mod nest;
 mod table;
 
-
 pub use agent::{Agent, Status};
-pub use item::{Digest, Hash, Id, Item, Owner, SCHEMA, digest, identity, item};
+pub use item::{Digest, Hash, Id, Item, Owner, digest, identity, item};
 pub use kind::{Kind, Probe, Versions};
 pub use table::{AGENTS, KINDS, find, parse};
 

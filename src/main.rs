@@ -111,8 +111,16 @@ fn wanted(args: &cli::CollectArgs) -> collector::Wanted {
     collector::Wanted {
         agents: args.agents.clone(),
         only: args.only.clone(),
-        depth: if args.full { collect::Depth::Full } else { collect::Depth::Changes },
-        mode: if args.dry_run { collect::Mode::Dry } else { collect::Mode::Write },
+        depth: if args.full {
+            collect::Depth::Full
+        } else {
+            collect::Depth::Changes
+        },
+        mode: if args.dry_run {
+            collect::Mode::Dry
+        } else {
+            collect::Mode::Write
+        },
     }
 }
 

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 mod agents;
 mod alerts;
-mod bulk;
 mod connect;
 mod credentials;
 mod indexes;
 mod inspect;
 mod inventory;
 mod lease;
+mod operations;
 mod refusal;
 mod roster;
 mod runs;

@@ -94,17 +94,27 @@ impl Site {
     pub(crate) fn documents(&self, collection: &str, filter: Document) -> Vec<Document> {
         let collection = self.database().collection::<Document>(collection);
         let found = collection.find(filter).sort(doc! { "_id": 1 }).run();
-        found.expect("a cursor").map(|one| one.expect("a document")).collect()
+        found
+            .expect("a cursor")
+            .map(|one| one.expect("a document"))
+            .collect()
     }
 
     /// The current rows of an agent.
     pub(crate) fn current(&self, collection: &str, agent: &str) -> Vec<Document> {
-        self.documents(collection, doc! { "agent_id": agent, "_removed_at": Bson::Null })
+        self.documents(
+            collection,
+            doc! { "agent_id": agent, "_removed_at": Bson::Null },
+        )
     }
 
     /// Everything that a run may write except how fresh things are.
     pub(crate) fn inventory(&self) -> Vec<(String, Vec<Document>)> {
-        let mut names = self.database().list_collection_names().run().expect("collections");
+        let mut names = self
+            .database()
+            .list_collection_names()
+            .run()
+            .expect("collections");
         names.retain(|name| !["collect_state", "collect_runs", "leases"].contains(&name.as_str()));
         names.sort();
         names

@@ -42,7 +42,15 @@ impl Census<'_> {
         let known = self.store.known_agents(self.site, WITHIN)?;
         let mut known: HashMap<Id, Known> = known
             .into_iter()
-            .map(|agent| (agent.id, Known { agent, is_seen: false }))
+            .map(|agent| {
+                (
+                    agent.id,
+                    Known {
+                        agent,
+                        is_seen: false,
+                    },
+                )
+            })
             .collect();
         let mut counts = Counts::default();
         let mut agents = Vec::new();
@@ -88,7 +96,9 @@ impl Census<'_> {
         loop {
             let page = api.page(&list, offset)?;
             if expected.is_some_and(|expected| expected != page.total) {
-                return Ok(Some("the list of agents changed while it was read".to_owned()));
+                return Ok(Some(
+                    "the list of agents changed while it was read".to_owned(),
+                ));
             }
             expected = Some(page.total);
             let count = u64::try_from(page.items.len()).unwrap_or(u64::MAX);
@@ -106,12 +116,7 @@ impl Census<'_> {
         }
     }
 
-    fn compare(
-        &self,
-        rows: Vec<Row>,
-        known: &mut HashMap<Id, Known>,
-        counts: &mut Counts,
-    ) -> Seen {
+    fn compare(&self, rows: Vec<Row>, known: &mut HashMap<Id, Known>, counts: &mut Counts) -> Seen {
         let mut seen = Seen::default();
         for row in rows {
             let Some(agent) = Agent::of(&row) else {
@@ -122,7 +127,8 @@ impl Census<'_> {
             let id = identity(&AGENTS, &owner, &row);
             let item = item(&AGENTS, &owner, id, row, self.at);
             seen.agents.push(agent);
-            seen.changes.extend(change(item, &owner, &status, known, counts));
+            seen.changes
+                .extend(change(item, &owner, &status, known, counts));
         }
         seen
     }
@@ -238,7 +244,13 @@ fn change(
             status: status.to_owned(),
             is_removed: false,
         };
-        known.insert(id, Known { agent, is_seen: true });
+        known.insert(
+            id,
+            Known {
+                agent,
+                is_seen: true,
+            },
+        );
         return Some(AgentChange::SeenAnew(item));
     };
     before.is_seen = true;
@@ -250,7 +262,11 @@ fn change(
     counts.changed += 1;
     status.clone_into(&mut was.status);
     (was.hash, was.is_removed) = (hash, false);
-    Some(if is_anew { AgentChange::SeenAnew(item) } else { AgentChange::Seen(item) })
+    Some(if is_anew {
+        AgentChange::SeenAnew(item)
+    } else {
+        AgentChange::Seen(item)
+    })
 }
 
 /// Who is not listed any longer. Another node's manager is not listed while this one is the master.

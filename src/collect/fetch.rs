@@ -80,11 +80,7 @@ struct Pass {
 
 impl Reader<'_> {
     /// Reads and sends the rows on.
-    pub(super) fn read(
-        &self,
-        api: &mut Api,
-        to: &SyncSender<Message>,
-    ) -> Result<Reading, Fault> {
+    pub(super) fn read(&self, api: &mut Api, to: &SyncSender<Message>) -> Result<Reading, Fault> {
         let mut why = String::new();
         for attempt in 0..TRIES {
             if attempt > 0 {
@@ -123,7 +119,9 @@ impl Reader<'_> {
             let page = api.page(listing, offset)?;
             pass.pages += 1;
             if expected.is_some_and(|expected| expected != page.total) {
-                return Ok(Err("the number of rows changed while they were read".to_owned()));
+                return Ok(Err(
+                    "the number of rows changed while they were read".to_owned()
+                ));
             }
             expected = Some(page.total);
             let count = u64::try_from(page.items.len()).unwrap_or(u64::MAX);
@@ -139,7 +137,9 @@ impl Reader<'_> {
             }
             if count == 0 {
                 let total = page.total;
-                return Ok(Err(format!("a page is empty after {offset} of {total} rows")));
+                return Ok(Err(format!(
+                    "a page is empty after {offset} of {total} rows"
+                )));
             }
         }
     }

@@ -48,7 +48,9 @@ pub(super) fn ask(
         for chunk in asked.chunks(CHUNK) {
             match settle(api, visits, chunk.to_vec(), kind, (path, field)) {
                 Ok(settled) => quiet.extend(settled),
-                Err(Error::Absent(_) | Error::Forbidden(_) | Error::Refused(_)) => return Ok(quiet),
+                Err(Error::Absent(_) | Error::Forbidden(_) | Error::Refused(_)) => {
+                    return Ok(quiet);
+                }
                 Err(error @ (Error::Deadline | Error::BadLogin(_) | Error::Settings(_))) => {
                     return Err(error);
                 }
@@ -76,7 +78,11 @@ fn settle(
         let moved = mark_moved(visits, &chunk, kind, &newest_of(&answer, field));
         if moved.is_empty() {
             let is_whole = answer.failed.is_empty();
-            return Ok(if is_whole { take(visits, &chunk, kind, answer.total) } else { Quiet::new() });
+            return Ok(if is_whole {
+                take(visits, &chunk, kind, answer.total)
+            } else {
+                Quiet::new()
+            });
         }
         chunk.retain(|index| !moved.contains(index));
         if chunk.len() < FEW {
@@ -102,7 +108,11 @@ fn ask_chunk(
     path: &str,
     field: &str,
 ) -> Result<Option<Answer>, Error> {
-    let id = |index: &usize| visits.get(*index).map_or("", |visit| visit.owner.agent.as_str());
+    let id = |index: &usize| {
+        visits
+            .get(*index)
+            .map_or("", |visit| visit.owner.agent.as_str())
+    };
     let sort = format!("-{field}");
     for _ in 0..EXCUSES {
         let list = chunk.iter().map(id).collect::<Vec<_>>().join(",");
@@ -168,7 +178,9 @@ fn mark_moved(
 fn take(visits: &mut [Visit], chunk: &[usize], kind: &'static Kind, total: u64) -> Quiet {
     let count = |index: &usize| {
         let visit = visits.get(*index);
-        visit.and_then(|visit| before(visit, kind)).map_or(0, |state| state.count)
+        visit
+            .and_then(|visit| before(visit, kind))
+            .map_or(0, |state| state.count)
     };
     if chunk.iter().map(count).sum::<u64>() != total {
         return Quiet::new();

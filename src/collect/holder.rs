@@ -34,7 +34,11 @@ pub(super) fn lock(state: &Path) -> io::Result<Result<(File, String), String>> {
         Ok(()) => {}
         Err(std::fs::TryLockError::WouldBlock) => {
             (&file).take(4096).read_to_string(&mut content).ok();
-            let holder = content.lines().next().unwrap_or("another process").to_owned();
+            let holder = content
+                .lines()
+                .next()
+                .unwrap_or("another process")
+                .to_owned();
             return Ok(Err(format!("{holder} holds {}", path.display())));
         }
         Err(std::fs::TryLockError::Error(error)) => return Err(error),

@@ -39,12 +39,18 @@ pub(super) struct Evidence<'a> {
 
 /// Judges a complete read.
 pub(super) fn judge(evidence: &Evidence<'_>, confirm_after: Span) -> Verdict {
-    let had = evidence.held.map_or(evidence.had, |held| held.had.max(evidence.had));
+    let had = evidence
+        .held
+        .map_or(evidence.had, |held| held.had.max(evidence.had));
     if had == 0 || evidence.now * 2 >= had {
         return Verdict::Ordinary;
     }
-    let same = evidence.held.filter(|held| held.version == evidence.version);
-    let newest = evidence.held.map_or(evidence.newest_before, |held| held.newest.as_deref());
+    let same = evidence
+        .held
+        .filter(|held| held.version == evidence.version);
+    let newest = evidence
+        .held
+        .map_or(evidence.newest_before, |held| held.newest.as_deref());
     let held = same.cloned().unwrap_or_else(|| Held {
         since: evidence.at,
         had,

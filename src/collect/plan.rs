@@ -138,11 +138,19 @@ fn task(kind: &'static Kind, agent: &Agent, before: Option<State>, view: &View<'
     // What a disconnected agent kept back may be older than what is known: no probe shows it.
     let is_back = agent.status == Status::Active && !state.was_active;
     let is_full = view.all || is_due;
-    let why = if is_full || is_back { Why::Changed } else { Why::Ask };
+    let why = if is_full || is_back {
+        Why::Changed
+    } else {
+        Why::Ask
+    };
     Task {
         kind,
         // A full read that is merely due comes in its turn.
-        why: if is_due && !is_back && !view.all { Why::Ask } else { why },
+        why: if is_due && !is_back && !view.all {
+            Why::Ask
+        } else {
+            why
+        },
         before,
         is_full,
     }

@@ -77,7 +77,9 @@ pub(super) fn ask(api: &mut Api, path: &str, field: &str) -> Result<Option<Sign>
 
 /// The time of a row as text.
 pub(super) fn newest(row: &Row, field: &str) -> Option<String> {
-    text(row, field).filter(|time| !time.is_empty()).map(str::to_owned)
+    text(row, field)
+        .filter(|time| !time.is_empty())
+        .map(str::to_owned)
 }
 
 /// Whether the sign proves that nothing changed since the state was written.

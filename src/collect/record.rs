@@ -5,13 +5,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
+use super::Error;
 use super::holder::LASTS;
 use super::loss::{self, Evidence, Verdict};
 use super::plan::Task;
 use super::probe::Sign;
 use super::report::Report;
 use super::run::{Mode, WITHIN};
-use super::Error;
 use crate::inventory::{Agent, Digest, Hash, Id, Item, Kind, Owner, Row, Status, digest, item};
 use crate::setting::{Percent, Span};
 use crate::store::{Change, Held, Lease, State, Store};
@@ -198,9 +198,18 @@ impl Recorder<'_> {
     }
 
     fn stored(&self, reading: &Reading) -> Result<HashMap<Id, Stored>, Error> {
-        let current = self.store.current(reading.kind(), &reading.begin.owner, WITHIN)?;
-        let unseen = |hash| Stored { hash, is_seen: false, is_new: false };
-        Ok(current.into_iter().map(|(id, hash)| (id, unseen(hash))).collect())
+        let current = self
+            .store
+            .current(reading.kind(), &reading.begin.owner, WITHIN)?;
+        let unseen = |hash| Stored {
+            hash,
+            is_seen: false,
+            is_new: false,
+        };
+        Ok(current
+            .into_iter()
+            .map(|(id, hash)| (id, unseen(hash)))
+            .collect())
     }
 
     /// Gives the first reason why a document was refused.
@@ -217,7 +226,11 @@ impl Recorder<'_> {
         self.report.of(reading.kind().name).read += 1;
         let (sign, is_verified, scanned) = match end {
             End::Partial(why) => return self.partial(reading, why),
-            End::Complete { sign, is_verified, scanned } => (sign, is_verified, scanned),
+            End::Complete {
+                sign,
+                is_verified,
+                scanned,
+            } => (sign, is_verified, scanned),
         };
         if reading.is_known(&sign) {
             let state = reading.state(sign, None);
@@ -265,7 +278,10 @@ impl Recorder<'_> {
                 self.keep(owner, kind, reading.state(sign, None))
             }
             Verdict::Suspicious(held) => {
-                self.losing.entry(kind.name).or_default().insert(owner.clone());
+                self.losing
+                    .entry(kind.name)
+                    .or_default()
+                    .insert(owner.clone());
                 self.report.of(kind.name).held += 1;
                 self.keep(owner, kind, reading.state(sign, Some(held)))
             }
@@ -317,7 +333,8 @@ impl Recorder<'_> {
         let begin = reading.begin;
         let kind = begin.task.kind;
         self.report.of(kind.name).failed += 1;
-        self.report.fail(Some(&begin.owner.agent), kind.name, why.clone());
+        self.report
+            .fail(Some(&begin.owner.agent), kind.name, why.clone());
         let state = State {
             tried_at: begin.at,
             complete: false,
@@ -329,7 +346,11 @@ impl Recorder<'_> {
 
     fn keep(&mut self, owner: Owner, kind: &'static Kind, state: State) -> Result<(), Error> {
         self.states.push((owner, kind.name, state));
-        if self.states.len() >= STATES { self.save() } else { Ok(()) }
+        if self.states.len() >= STATES {
+            self.save()
+        } else {
+            Ok(())
+        }
     }
 
     fn save(&mut self) -> Result<(), Error> {
@@ -384,7 +405,8 @@ impl Recorder<'_> {
         self.report.of(pending.kind.name).removed += whole(change.gone.len());
         let mut state = pending.state;
         if let Some(why) = self.write(pending.kind, &change, pending.at)? {
-            self.report.fail(Some(&pending.owner.agent), pending.kind.name, why.clone());
+            self.report
+                .fail(Some(&pending.owner.agent), pending.kind.name, why.clone());
             (state.complete, state.failure) = (false, Some(why));
         }
         self.keep(pending.owner, pending.kind, state)
@@ -417,7 +439,9 @@ impl Reading {
 
     fn add(&mut self, rows: Vec<(Id, Row)>) {
         let (kind, owner, at) = (self.kind(), &self.begin.owner, self.begin.at);
-        let items = rows.into_iter().map(|(id, row)| item(kind, owner, id, row, at));
+        let items = rows
+            .into_iter()
+            .map(|(id, row)| item(kind, owner, id, row, at));
         let items: Vec<Item> = items.collect();
         self.count += whole(items.len());
         let sum = digest(items.iter().map(|item| &item.hash));
@@ -465,7 +489,14 @@ fn difference(items: Vec<Item>, stored: &mut HashMap<Id, Stored>) -> Change {
         match stored.get_mut(&item.id) {
             None => {
                 let (hash, is_seen, is_new) = (item.hash, true, true);
-                stored.insert(item.id, Stored { hash, is_seen, is_new });
+                stored.insert(
+                    item.id,
+                    Stored {
+                        hash,
+                        is_seen,
+                        is_new,
+                    },
+                );
                 change.new.push(item);
             }
             Some(known) => {

@@ -18,7 +18,9 @@ pub(super) const FILE: &str = "roster.json";
 /// see the old one or the new one.
 pub(super) fn write(state: &Path, site: &str, agents: &[Agent], now: i64) -> io::Result<()> {
     let groups = agents.iter().filter(|agent| !agent.is_manager());
-    let groups: BTreeMap<_, _> = groups.map(|agent| (agent.id.as_str(), &agent.groups)).collect();
+    let groups: BTreeMap<_, _> = groups
+        .map(|agent| (agent.id.as_str(), &agent.groups))
+        .collect();
     let content = json!({ "site": site, "refreshed_at": rfc3339(now), "agents": groups });
     let fresh = state.join(format!("{FILE}.new"));
     let mut options = OpenOptions::new();

@@ -87,7 +87,12 @@ pub fn run(order: &Order, place: &Place<'_>, api: &mut Api) -> Result<Report, Er
         Err(who) => return Ok(busy(report, who)),
     };
     let started = now();
-    let done = Run { order, place, holder: &holder }.collect(api, report);
+    let done = Run {
+        order,
+        place,
+        holder: &holder,
+    }
+    .collect(api, report);
     let done = done.and_then(|mut report| {
         report.tally(&api.tally());
         if order.mode == Mode::Write {
@@ -145,7 +150,9 @@ impl Run<'_> {
         let before = states.remove(&(everybody(place.site), AGENTS.name.to_owned()));
         let agents = census.take(api, before, &mut report)?;
         self.tell(&agents, &mut report)?;
-        let with_data = agents.iter().filter(|agent| agent.status != Status::NeverConnected);
+        let with_data = agents
+            .iter()
+            .filter(|agent| agent.status != Status::NeverConnected);
         let with_data = u64::try_from(with_data.count()).unwrap_or(u64::MAX);
         let losing = losing(&states, &agents, place.site);
         let plan = self.plan(agents, &mut states)?;
@@ -168,8 +175,8 @@ impl Run<'_> {
             renewed: Instant::now(),
         };
         let (to, from) = sync_channel(AHEAD);
-        let (toured, recorded) = std::thread::scope(|scope| {
-            let recording = scope.spawn(move || recorder.run(&from));
+        let (toured, done) = std::thread::scope(|scope| {
+            let writer = scope.spawn(move || recorder.run(&from));
             let tour = Tour {
                 place,
                 api,
@@ -180,10 +187,12 @@ impl Run<'_> {
             };
             let toured = tour.go(plan, &self.order.kinds);
             // The tour has dropped its end of the channel, so the recorder comes to its end.
-            let recorded = recording.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            recorded.map(|recorded| (toured, recorded))
+            let done = writer
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            done.map(|done| (toured, done))
         })?;
-        report.merge(recorded);
+        report.merge(done);
         if let Err(error) = toured {
             report.warn(format!("the run ended early: {error}"));
         }
@@ -214,10 +223,12 @@ impl Run<'_> {
             }
         }
         let known = store.states(self.place.site, WITHIN)?;
-        let known = known.into_iter().filter(|(_, kind, state)| {
-            state.count == 0 || !empty.contains(kind.as_str())
-        });
-        Ok(known.map(|(owner, kind, state)| ((owner, kind), state)).collect())
+        let known = known
+            .into_iter()
+            .filter(|(_, kind, state)| state.count == 0 || !empty.contains(kind.as_str()));
+        Ok(known
+            .map(|(owner, kind, state)| ((owner, kind), state))
+            .collect())
     }
 
     fn tell(&self, agents: &[Agent], report: &mut Report) -> Result<(), Error> {
@@ -253,7 +264,10 @@ impl Run<'_> {
 /// The manager's version; any user may ask for it.
 fn version(api: &mut Api) -> Result<String, Error> {
     let answer = api.get("/", &[])?;
-    let version = answer.data.get("api_version").and_then(|version| version.as_str());
+    let version = answer
+        .data
+        .get("api_version")
+        .and_then(|version| version.as_str());
     Ok(version.unwrap_or_default().to_owned())
 }
 

@@ -54,7 +54,9 @@ impl Tour<'_> {
     ///
     /// What makes every further request useless.
     pub(super) fn go(mut self, plan: Plan, kinds: &[&'static Kind]) -> Result<(), Error> {
-        let Plan { mut visits, quiet, .. } = plan;
+        let Plan {
+            mut visits, quiet, ..
+        } = plan;
         if self.know(quiet) == Next::Stop {
             return Ok(());
         }
@@ -106,7 +108,11 @@ impl Tour<'_> {
 
     fn send_known(&mut self, owner: Owner, kind: &'static Kind, state: State) -> Next {
         let known = Message::Known(Box::new((owner, kind, state)));
-        if self.to.send(known).is_ok() { Next::On } else { Next::Stop }
+        if self.to.send(known).is_ok() {
+            Next::On
+        } else {
+            Next::Stop
+        }
     }
 
     fn visit(&mut self, visit: Visit) -> Result<Next, Error> {
@@ -126,7 +132,9 @@ impl Tour<'_> {
     }
 
     fn is_denied(&self, kind: &Kind) -> bool {
-        self.denied.get(kind.name).is_some_and(|denied| *denied >= DENIALS)
+        self.denied
+            .get(kind.name)
+            .is_some_and(|denied| *denied >= DENIALS)
     }
 
     fn task(&mut self, visit: &Visit, task: &Task, asked: &mut Asked) -> Result<Next, Error> {
@@ -169,9 +177,14 @@ impl Tour<'_> {
         *self.denied.entry(kind).or_default() += 1;
         let why = error.to_string();
         self.report.of(kind).failed += 1;
-        self.report.fail(Some(&visit.owner.agent), kind, why.clone());
+        self.report
+            .fail(Some(&visit.owner.agent), kind, why.clone());
         if self.is_denied(task.kind) {
-            self.report.fail(None, kind, format!("left out for the rest of this run: {why}"));
+            self.report.fail(
+                None,
+                kind,
+                format!("left out for the rest of this run: {why}"),
+            );
         }
         let state = State {
             tried_at: now(),
@@ -181,7 +194,11 @@ impl Tour<'_> {
             ..task.before.clone().unwrap_or_default()
         };
         let next = self.send_known(visit.owner.clone(), task.kind, state);
-        Ok(if self.failed >= PATIENCE { Next::Stop } else { next })
+        Ok(if self.failed >= PATIENCE {
+            Next::Stop
+        } else {
+            next
+        })
     }
 
     fn attempt(&mut self, visit: &Visit, task: &Task, asked: &mut Asked) -> Result<Attempt, Fault> {
@@ -203,12 +220,16 @@ impl Tour<'_> {
             Ok(end) => end,
             Err(Fault::Api(error)) => {
                 // What came before the fault was seen; the recorder has to hear of the end.
-                self.to.send(Message::Abandon).map_err(|_| Fault::Recorder)?;
+                self.to
+                    .send(Message::Abandon)
+                    .map_err(|_| Fault::Recorder)?;
                 return Err(Fault::Api(error));
             }
             Err(fault) => return Err(fault),
         };
-        self.to.send(Message::End(end)).map_err(|_| Fault::Recorder)?;
+        self.to
+            .send(Message::End(end))
+            .map_err(|_| Fault::Recorder)?;
         Ok(Attempt::Read)
     }
 
@@ -249,7 +270,11 @@ impl Tour<'_> {
             kind,
             owner,
             listings: self.listings(kind, owner, asked)?,
-            verify: if task.before.is_some() { Verify::Always } else { Verify::IfPaged },
+            verify: if task.before.is_some() {
+                Verify::Always
+            } else {
+                Verify::IfPaged
+            },
         };
         let (mut read, is_verified) = match reader.read(self.api, &self.to)? {
             Reading::Complete { sign, is_verified } => (sign, is_verified),
@@ -277,20 +302,42 @@ impl Tour<'_> {
         }
         let policies = asked.policies(self.api, owner)?;
         let path = kind.path(&owner.agent);
-        let ids = policies.iter().filter_map(|policy| text(policy, "policy_id"));
-        let safe = |id: &&str| id.bytes().all(|c| c.is_ascii_alphanumeric() || b"_-.".contains(&c));
-        Ok(ids.filter(safe).map(|id| listing(kind, format!("{path}/{id}"))).collect())
+        let ids = policies
+            .iter()
+            .filter_map(|policy| text(policy, "policy_id"));
+        let safe = |id: &&str| {
+            id.bytes()
+                .all(|c| c.is_ascii_alphanumeric() || b"_-.".contains(&c))
+        };
+        Ok(ids
+            .filter(safe)
+            .map(|id| listing(kind, format!("{path}/{id}")))
+            .collect())
     }
 
     /// When the agent scanned last: asked only where a loss is about to be believed.
-    fn scanned(&mut self, task: &Task, owner: &Owner, read: &Sign) -> Result<Option<String>, Fault> {
+    fn scanned(
+        &mut self,
+        task: &Task,
+        owner: &Owner,
+        read: &Sign,
+    ) -> Result<Option<String>, Fault> {
         let before = task.before.as_ref();
-        let had = before.map_or(0, |state| state.held.as_ref().map_or(state.count, |held| held.had));
+        let had = before.map_or(0, |state| {
+            state.held.as_ref().map_or(state.count, |held| held.had)
+        });
         if had == 0 || read.total * 2 >= had {
             return Ok(None);
         }
-        let first = Held { since: now(), had, newest: None, version: String::new() };
-        let held = before.and_then(|state| state.held.as_ref()).unwrap_or(&first);
+        let first = Held {
+            since: now(),
+            had,
+            newest: None,
+            version: String::new(),
+        };
+        let held = before
+            .and_then(|state| state.held.as_ref())
+            .unwrap_or(&first);
         if !loss::is_due(held, self.place.settings.confirm_loss_after, now()) {
             return Ok(None);
         }
@@ -306,7 +353,10 @@ impl Tour<'_> {
 
     fn time_in(&mut self, path: &str, field: &str) -> Result<Option<String>, Error> {
         match self.api.get(path, &[]) {
-            Ok(answer) => Ok(answer.items.first().and_then(|row| probe::newest(row, field))),
+            Ok(answer) => Ok(answer
+                .items
+                .first()
+                .and_then(|row| probe::newest(row, field))),
             Err(error @ (Error::Deadline | Error::BadLogin(_) | Error::Settings(_))) => Err(error),
             // No proof, then.
             Err(_) => Ok(None),
@@ -334,8 +384,22 @@ impl Asked {
 /// The checks change with a scan or with the policy's file.
 fn fingerprint(policies: &[Row]) -> String {
     let one = |policy: &Row| {
-        let part = |name| policy.get(name).map(ToString::to_string).unwrap_or_default();
-        ["policy_id", "end_scan", "hash_file", "pass", "fail", "invalid"].map(part).join(" ")
+        let part = |name| {
+            policy
+                .get(name)
+                .map(ToString::to_string)
+                .unwrap_or_default()
+        };
+        [
+            "policy_id",
+            "end_scan",
+            "hash_file",
+            "pass",
+            "fail",
+            "invalid",
+        ]
+        .map(part)
+        .join(" ")
     };
     let mut all: Vec<String> = policies.iter().map(one).collect();
     all.sort_unstable();
@@ -344,9 +408,7 @@ fn fingerprint(policies: &[Row]) -> String {
 
 fn is_unchanged(visit: &Visit, kind: &Kind, state: &State, sign: Option<&Sign>) -> bool {
     match (kind.probe, sign) {
-        (Probe::Agents, _) => {
-            state.complete && state.os.is_some() && state.os == visit.agent.os
-        }
+        (Probe::Agents, _) => state.complete && state.os.is_some() && state.os == visit.agent.os,
         (Probe::Policies, Some(sign)) => state.complete && state.newest == sign.newest,
         (_, Some(sign)) => probe::is_unchanged(kind, state, sign),
         (_, None) => false,

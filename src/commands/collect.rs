@@ -100,7 +100,9 @@ fn order(wanted: &Wanted, settings: &Settings) -> Result<Order, String> {
 fn agent(id: &str) -> Result<String, String> {
     match id.parse::<u32>() {
         Ok(number) => Ok(format!("{number:03}")),
-        Err(_) => Err(format!("`{id}` is no agent's id; write for example --agent 003")),
+        Err(_) => Err(format!(
+            "`{id}` is no agent's id; write for example --agent 003"
+        )),
     }
 }
 
@@ -116,8 +118,13 @@ fn explain(error: Error) -> anyhow::Error {
 
 /// Nothing to see in cron's mail, in a script, or between the lines of a log.
 fn bar(format: Format) -> ProgressBar {
-    let is_seen = format == Format::Text && stderr().is_terminal() && !log::log_enabled!(log::Level::Info);
-    let target = if is_seen { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let is_seen =
+        format == Format::Text && stderr().is_terminal() && !log::log_enabled!(log::Level::Info);
+    let target = if is_seen {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
     let bar = ProgressBar::with_draw_target(None, target);
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} agents  {eta} left  {msg}");
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
@@ -149,7 +156,10 @@ fn print(report: &Report, format: Format) {
         output::error_line(&format!("custom-mongo: {warning}"));
     }
     for failure in report.failures.iter().take(SHOWN) {
-        let agent = failure.agent.as_ref().map_or_else(String::new, |id| format!("agent {id}, "));
+        let agent = failure
+            .agent
+            .as_ref()
+            .map_or_else(String::new, |id| format!("agent {id}, "));
         let (kind, reason) = (&failure.kind, &failure.reason);
         output::error_line(&format!("custom-mongo: {agent}{kind}: {reason}"));
     }
@@ -170,9 +180,19 @@ fn print_counts(report: &Report) {
     for (kind, counts) in &report.kinds {
         output::line(&format!(
             "{kind:<20} {} rows: {} new, {} changed, {} removed; agents: {} read, {} unchanged, {} without data, {} held back, {} failed",
-            counts.seen, counts.new, counts.changed, counts.removed,
-            counts.read, counts.unchanged, counts.skipped, counts.held, counts.failed,
+            counts.seen,
+            counts.new,
+            counts.changed,
+            counts.removed,
+            counts.read,
+            counts.unchanged,
+            counts.skipped,
+            counts.held,
+            counts.failed,
         ));
     }
-    output::line(&format!("{} requests, {} bytes", report.requests, report.bytes));
+    output::line(&format!(
+        "{} requests, {} bytes",
+        report.requests, report.bytes
+    ));
 }

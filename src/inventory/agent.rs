@@ -82,15 +82,32 @@ fn is_id(id: &str) -> bool {
 }
 
 fn os_text(row: &Row) -> String {
-    let parts = ["os.name", "os.version", "os.platform", "os.arch", "os.uname", "os.build"];
-    let parts: Vec<_> = parts.iter().map(|path| text(row, path).unwrap_or_default()).collect();
+    let parts = [
+        "os.name",
+        "os.version",
+        "os.platform",
+        "os.arch",
+        "os.uname",
+        "os.build",
+    ];
+    let parts: Vec<_> = parts
+        .iter()
+        .map(|path| text(row, path).unwrap_or_default())
+        .collect();
     // The Wazuh agent's own version: an update may bring fields that it did not send before.
-    format!("{}|{}", parts.join("|"), text(row, "version").unwrap_or_default())
+    format!(
+        "{}|{}",
+        parts.join("|"),
+        text(row, "version").unwrap_or_default()
+    )
 }
 
 fn groups(row: &Row) -> Vec<String> {
     let Some(groups) = row.get("group").and_then(|group| group.as_array()) else {
         return Vec::new();
     };
-    groups.iter().filter_map(|group| group.as_str().map(str::to_owned)).collect()
+    groups
+        .iter()
+        .filter_map(|group| group.as_str().map(str::to_owned))
+        .collect()
 }

@@ -10,7 +10,7 @@ use crate::alert::bson::{Writer, tag};
 use crate::alert::time;
 
 /// The version of the documents that this room writes, `_schema`.
-pub const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 1;
 
 /// `_id`: 128 bits over site, kind, agent and natural key, printed as 32 hex digits.
 pub type Id = [u8; 16];
@@ -92,14 +92,19 @@ pub fn item(kind: &Kind, owner: &Owner, id: Id, row: Row, fetched_at: i64) -> It
         path: String::new(),
     };
     body.hash.part(&id);
-    let (ours, theirs): (Vec<_>, Vec<_>) =
-        nest::nested(row).into_iter().partition(|(name, _)| is_ours(name));
+    let (ours, theirs): (Vec<_>, Vec<_>) = nest::nested(row)
+        .into_iter()
+        .partition(|(name, _)| is_ours(name));
     let theirs: Row = theirs.into_iter().collect();
-    if let Some(Value::String(path)) = theirs.get("file").filter(|_| kind.collection == "syscheck") {
+    if let Some(Value::String(path)) = theirs.get("file").filter(|_| kind.collection == "syscheck")
+    {
         body.out.string("path", path);
     }
     body.fields(&theirs);
-    let original: Row = ours.into_iter().filter(|(name, _)| name != "agent_id").collect();
+    let original: Row = ours
+        .into_iter()
+        .filter(|(name, _)| name != "agent_id")
+        .collect();
     if !original.is_empty() {
         body.value("_original", &Value::Object(original));
     }
@@ -124,7 +129,9 @@ pub fn item(kind: &Kind, owner: &Owner, id: Id, row: Row, fetched_at: i64) -> It
 
 /// The sum of a list's hashes.
 pub fn digest<'a>(hashes: impl Iterator<Item = &'a Hash>) -> Digest {
-    hashes.fold(0, |sum: Digest, hash| sum.wrapping_add(Digest::from_le_bytes(*hash)))
+    hashes.fold(0, |sum: Digest, hash| {
+        sum.wrapping_add(Digest::from_le_bytes(*hash))
+    })
 }
 
 /// The Python service's rule.
@@ -132,7 +139,10 @@ fn category(kind: &Kind, row: &Row) -> String {
     let Some(field) = kind.category else {
         return "default".to_owned();
     };
-    match nest::field(row, field).and_then(Value::as_str).map(str::trim) {
+    match nest::field(row, field)
+        .and_then(Value::as_str)
+        .map(str::trim)
+    {
         None | Some("") => "unknown".to_owned(),
         Some(text) => text.to_owned(),
     }

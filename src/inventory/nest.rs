@@ -36,7 +36,9 @@ fn insert(into: &mut Row, path: &str, value: Value) -> Result<(), Value> {
         into.entry(path).or_insert(value);
         return Ok(());
     };
-    let branch = into.entry(first).or_insert_with(|| Value::Object(Row::new()));
+    let branch = into
+        .entry(first)
+        .or_insert_with(|| Value::Object(Row::new()));
     match branch {
         Value::Object(branch) => insert(branch, rest, value),
         _ => Err(value),

@@ -176,8 +176,18 @@ pub static KINDS: [Kind; 17] = [
         path: "/syscollector/{agent}/processes",
         key: &["pid"],
         moving: &[
-            "scan", "checksum", "stime", "utime", "resident", "share", "size", "vm_size",
-            "processor", "state", "nlwp", "priority",
+            "scan",
+            "checksum",
+            "stime",
+            "utime",
+            "resident",
+            "share",
+            "size",
+            "vm_size",
+            "processor",
+            "state",
+            "nlwp",
+            "priority",
         ],
         numbers: &["pid"],
         versions: Versions::Current,
@@ -234,7 +244,12 @@ pub fn parse(word: &str) -> Result<Vec<&'static Kind>, String> {
     let word = word.trim().to_ascii_lowercase();
     match word.as_str() {
         "agents" => return Ok(Vec::new()),
-        "sca" => return Ok(KINDS.iter().filter(|kind| kind.name.starts_with("sca_")).collect()),
+        "sca" => {
+            return Ok(KINDS
+                .iter()
+                .filter(|kind| kind.name.starts_with("sca_"))
+                .collect());
+        }
         _ => {}
     }
     let meant = |kind: &&Kind| {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use mongodb::bson::{RawDocument, RawDocumentBuf, doc};
 use mongodb::{Collection, Database};
 
-use super::bulk::Bulk;
 use super::inventory::{parse_id, set_removed};
+use super::operations::Operations;
 use super::{Error, Store, refusal};
 use crate::alert::bson::{Writer, elements, tag};
 use crate::inventory::{AGENTS, Hash, Id, Item};
@@ -111,20 +111,24 @@ fn parse(document: &RawDocument) -> Option<KnownAgent> {
     })
 }
 
-async fn change(database: Database, changes: &[AgentChange], at: i64) -> Result<Vec<String>, Error> {
-    let mut bulk = Bulk::updates();
+async fn change(
+    database: Database,
+    changes: &[AgentChange],
+    at: i64,
+) -> Result<Vec<String>, Error> {
+    let mut operations = Operations::updates();
     for change in changes {
         match change {
             AgentChange::Seen(item) => {
-                bulk.upsert(&Item::name(&item.id), &operators(item, None, at));
+                operations.upsert(&Item::name(&item.id), &operators(item, None, at));
             }
             AgentChange::SeenAnew(item) => {
-                bulk.upsert(&Item::name(&item.id), &operators(item, Some(at), at));
+                operations.upsert(&Item::name(&item.id), &operators(item, Some(at), at));
             }
-            AgentChange::Vanished(id) => bulk.change(&Item::name(id), &set_removed(at)),
+            AgentChange::Vanished(id) => operations.change(&Item::name(id), &set_removed(at)),
         }
     }
-    let refused = bulk.run(&database, AGENTS.collection).await?;
+    let refused = operations.run(&database, AGENTS.collection).await?;
     Ok(refused.into_iter().map(|(_, why)| why).collect())
 }
 

@@ -66,14 +66,20 @@ fn of_inventory(collection: &str) -> Vec<IndexModel> {
         "software_inventory" => vec![
             of_agent(doc! { "name": 1 }),
             // Who has this package? The version decides over a vulnerability.
-            named("package", doc! { "_site": 1, "name": 1, "version": 1, "_removed_at": 1 }),
+            named(
+                "package",
+                doc! { "_site": 1, "name": 1, "version": 1, "_removed_at": 1 },
+            ),
         ],
         "syscheck" => vec![of_agent(doc! { "mtime": -1 })],
         "hotfixes" => vec![
             of_agent(doc! {}),
             named("hotfix", doc! { "_site": 1, "hotfix": 1, "_removed_at": 1 }),
         ],
-        states::NAME => vec![named("agent", doc! { "_site": 1, "agent_id": 1, "kind": 1 })],
+        states::NAME => vec![named(
+            "agent",
+            doc! { "_site": 1, "agent_id": 1, "kind": 1 },
+        )],
         runs::NAME => {
             let options = IndexOptions::builder()
                 .name("started".to_owned())
@@ -90,7 +96,10 @@ pub(super) async fn create_for_inventory(
     database: Database,
     collections: &[&str],
 ) -> Result<Indexes, Error> {
-    let ours = collections.iter().copied().chain([states::NAME, runs::NAME]);
+    let ours = collections
+        .iter()
+        .copied()
+        .chain([states::NAME, runs::NAME]);
     for name in ours {
         let collection: Collection<Document> = database.collection(name);
         if let Err(error) = collection.create_indexes(of_inventory(name)).await {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
 use mongodb::{Collection, Database};
 
-use super::bulk::Bulk;
+use super::operations::Operations;
 use super::{Error, Store, Written, alerts, refusal};
 use crate::alert::bson::{Writer, tag};
 use crate::inventory::{Hash, Id, Item, Kind, Owner, Versions};
@@ -74,7 +74,10 @@ impl Store {
         let database = self.database();
         let work = async move {
             let collection: Collection<RawDocumentBuf> = database.collection(collection);
-            let found = collection.find_one(doc! {}).projection(doc! { "_id": 1 }).await;
+            let found = collection
+                .find_one(doc! {})
+                .projection(doc! { "_id": 1 })
+                .await;
             Ok(found.map_err(|error| refusal::sort(&error))?.is_none())
         };
         self.limit(within, work)
@@ -119,7 +122,11 @@ fn known(document: &RawDocument) -> Option<(Id, Hash)> {
 
 pub(super) fn parse_id(text: &str) -> Option<Id> {
     let bytes = text.as_bytes();
-    let digit = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    let digit = |at: usize| {
+        bytes
+            .get(at)
+            .and_then(|byte| char::from(*byte).to_digit(16))
+    };
     let mut id = Id::default();
     for (index, place) in id.iter_mut().enumerate() {
         let (high, low) = (digit(2 * index)?, digit(2 * index + 1)?);
@@ -128,7 +135,12 @@ pub(super) fn parse_id(text: &str) -> Option<Id> {
     (bytes.len() == 32).then_some(id)
 }
 
-async fn write(database: Database, kind: &Kind, change: &Change, at: i64) -> Result<Vec<String>, Error> {
+async fn write(
+    database: Database,
+    kind: &Kind,
+    change: &Change,
+    at: i64,
+) -> Result<Vec<String>, Error> {
     let mut refused = Vec::new();
     let mut changed: Vec<&Item> = change.changed.iter().collect();
     for batch in change.new.chunks(BATCH) {
@@ -163,13 +175,18 @@ async fn replace(
         let names: Vec<String> = items.iter().map(|item| Item::name(&item.id)).collect();
         let old = find(database, kind.collection, &names).await?;
         // What is there already needs no version of its own: the run before was cut off here.
-        items.retain(|item| old.get(&Item::name(&item.id)).is_none_or(|old| !is_current(old, item)));
-        let copies = items.iter().filter_map(|item| aside(old.get(&Item::name(&item.id))?, at));
+        items.retain(|item| {
+            old.get(&Item::name(&item.id))
+                .is_none_or(|old| !is_current(old, item))
+        });
+        let copies = items
+            .iter()
+            .filter_map(|item| aside(old.get(&Item::name(&item.id))?, at));
         let copies: Vec<Vec<u8>> = copies.collect();
         let copies: Vec<&[u8]> = copies.iter().map(Vec::as_slice).collect();
-        let copied = alerts::insert(database, kind.collection, &copies).await?;
+        let answers = alerts::insert(database, kind.collection, &copies).await?;
         // Without its copy the old version must not be overwritten.
-        let lost = copied.into_iter().find_map(|copied| match copied {
+        let lost = answers.into_iter().find_map(|answer| match answer {
             Written::Rejected(why) => Some(format!("an old version cannot be kept: {why}")),
             _ => None,
         });
@@ -177,11 +194,11 @@ async fn replace(
             return Ok(vec![why]);
         }
     }
-    let mut bulk = Bulk::updates();
+    let mut operations = Operations::updates();
     for item in &items {
-        bulk.replace(&Item::name(&item.id), &item.bson);
+        operations.replace(&Item::name(&item.id), &item.bson);
     }
-    let refused = bulk.run(database, kind.collection).await?;
+    let refused = operations.run(database, kind.collection).await?;
     Ok(refused.into_iter().map(|(_, why)| why).collect())
 }
 
@@ -212,7 +229,9 @@ fn is_current(old: &RawDocument, item: &Item) -> bool {
 /// The copy of a version that is over: the same document under another `_id`.
 fn aside(old: &RawDocument, at: i64) -> Option<Vec<u8>> {
     let id = old.get_str("_id").ok()?;
-    let fetched = old.get_datetime("_fetched_at").map_or(at, |date| date.timestamp_millis());
+    let fetched = old
+        .get_datetime("_fetched_at")
+        .map_or(at, |date| date.timestamp_millis());
     let mut out = Writer::default();
     let document = out.open();
     out.string("_id", &format!("{id}@{fetched}"));
@@ -227,21 +246,27 @@ fn aside(old: &RawDocument, at: i64) -> Option<Vec<u8>> {
     Some(out.bytes().to_vec())
 }
 
-async fn remove(database: &Database, kind: &Kind, ids: &[Id], at: i64) -> Result<Vec<String>, Error> {
-    let bulk = match kind.versions {
+async fn remove(
+    database: &Database,
+    kind: &Kind,
+    ids: &[Id],
+    at: i64,
+) -> Result<Vec<String>, Error> {
+    let operations = match kind.versions {
         Versions::Current => {
-            let mut bulk = Bulk::deletes();
-            ids.iter().for_each(|id| bulk.delete(&Item::name(id)));
-            bulk
+            let mut operations = Operations::deletes();
+            ids.iter().for_each(|id| operations.delete(&Item::name(id)));
+            operations
         }
         Versions::Kept => {
-            let mut bulk = Bulk::updates();
+            let mut operations = Operations::updates();
             let mark = set_removed(at);
-            ids.iter().for_each(|id| bulk.change(&Item::name(id), &mark));
-            bulk
+            ids.iter()
+                .for_each(|id| operations.change(&Item::name(id), &mark));
+            operations
         }
     };
-    let refused = bulk.run(database, kind.collection).await?;
+    let refused = operations.run(database, kind.collection).await?;
     Ok(refused.into_iter().map(|(_, why)| why).collect())
 }
 

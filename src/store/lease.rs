@@ -40,11 +40,7 @@ impl Store {
     /// # Errors
     ///
     /// `Unavailable`.
-    pub fn lease(
-        &self,
-        claim: &Claim,
-        within: Duration,
-    ) -> Result<Result<Lease, String>, Error> {
+    pub fn lease(&self, claim: &Claim, within: Duration) -> Result<Result<Lease, String>, Error> {
         self.limit(within, acquire(self.database(), claim))
     }
 
@@ -77,8 +73,13 @@ async fn acquire(database: Database, claim: &Claim) -> Result<Result<Lease, Stri
     if found.as_ref().is_err_and(is_duplicate) {
         found = take(&collection, claim, token).await;
     }
-    let found = found.map_err(|error| refusal::sort(&error))?.unwrap_or_default();
-    if found.get_object_id("token").is_ok_and(|holder| holder == token) {
+    let found = found
+        .map_err(|error| refusal::sort(&error))?
+        .unwrap_or_default();
+    if found
+        .get_object_id("token")
+        .is_ok_and(|holder| holder == token)
+    {
         let id = claim.name.clone();
         return Ok(Ok(Lease { id, token }));
     }
@@ -96,15 +97,15 @@ async fn take(
     // Literals: a name that begins with `$` is a text all the same.
     let place = doc! { "$literal": &claim.place };
     let is_free = doc! { "$or": [ended, { "$eq": ["$place", &place] }] };
-    let if_free = |ours: Bson, field: &str| {
+    let or_kept = |ours: Bson, field: &str| {
         doc! { "$cond": [&is_free, ours, format!("${field}")] }
     };
     let update = doc! { "$set": {
-        "holder": if_free(doc! { "$literal": &claim.holder }.into(), "holder"),
-        "place": if_free(place.clone().into(), "place"),
-        "token": if_free(token.into(), "token"),
-        "acquired_at": if_free("$$NOW".into(), "acquired_at"),
-        "expires_at": if_free(ends(claim.lasts).into(), "expires_at"),
+        "holder": or_kept(doc! { "$literal": &claim.holder }.into(), "holder"),
+        "place": or_kept(place.clone().into(), "place"),
+        "token": or_kept(token.into(), "token"),
+        "acquired_at": or_kept("$$NOW".into(), "acquired_at"),
+        "expires_at": or_kept(ends(claim.lasts).into(), "expires_at"),
     } };
     collection
         .find_one_and_update(doc! { "_id": &claim.name }, vec![update])
@@ -121,7 +122,8 @@ fn describe(lease: &Document) -> String {
     let holder = lease.get_str("holder").unwrap_or("another process");
     let date = |name: &str| {
         let date = lease.get_datetime(name).ok();
-        date.and_then(|date| date.try_to_rfc3339_string().ok()).unwrap_or_default()
+        date.and_then(|date| date.try_to_rfc3339_string().ok())
+            .unwrap_or_default()
     };
     let (since, until) = (date("acquired_at"), date("expires_at"));
     format!("{holder} holds the lease since {since}, until {until} unless it renews it")

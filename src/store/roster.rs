@@ -78,7 +78,12 @@ fn seen(mut document: Document) -> Option<(String, Seen)> {
     let id = document.get_str("agent_id").ok()?.to_owned();
     let groups: Vec<String> = document.get_array("group").map_or_else(
         |_| Vec::new(),
-        |groups| groups.iter().filter_map(|group| group.as_str().map(str::to_owned)).collect(),
+        |groups| {
+            groups
+                .iter()
+                .filter_map(|group| group.as_str().map(str::to_owned))
+                .collect()
+        },
     );
     document.remove("agent_id");
     document.remove("group");

@@ -49,5 +49,8 @@ fn wide(document: Document) -> Document {
         Bson::Document(inner) => Bson::Document(wide(inner)),
         other => other,
     };
-    document.into_iter().map(|(name, inner)| (name, value(inner))).collect()
+    document
+        .into_iter()
+        .map(|(name, inner)| (name, value(inner)))
+        .collect()
 }

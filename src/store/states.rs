@@ -6,7 +6,7 @@ use std::time::Duration;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::{Collection, Database};
 
-use super::bulk::Bulk;
+use super::operations::Operations;
 use super::{Error, Store, refusal};
 use crate::inventory::{Digest, Owner};
 
@@ -105,7 +105,10 @@ async fn read(database: Database, site: &str) -> Result<Vec<(Owner, String, Stat
 fn parse(document: &Document) -> State {
     let date = |name: &str| millis(document, name);
     let text = |name: &str| document.get_str(name).ok().map(str::to_owned);
-    let count = document.get_i64("count").ok().and_then(|count| u64::try_from(count).ok());
+    let count = document
+        .get_i64("count")
+        .ok()
+        .and_then(|count| u64::try_from(count).ok());
     let digest = document.get_str("digest").ok();
     State {
         tried_at: date("tried_at").unwrap_or_default(),
@@ -136,20 +139,22 @@ fn parse_held(document: &Document) -> Option<Held> {
 }
 
 fn millis(document: &Document, name: &str) -> Option<i64> {
-    document.get_datetime(name).ok().map(|date| date.timestamp_millis())
+    document
+        .get_datetime(name)
+        .ok()
+        .map(|date| date.timestamp_millis())
 }
 
-async fn save(
-    database: Database,
-    states: &[(Owner, &'static str, State)],
-) -> Result<(), Error> {
-    let mut bulk = Bulk::updates();
+async fn save(database: Database, states: &[(Owner, &'static str, State)]) -> Result<(), Error> {
+    let mut operations = Operations::updates();
     for (owner, kind, state) in states {
         let document = document(owner, kind, state);
-        let bytes = document.to_vec().map_err(|error| Error::Rejected(error.to_string()))?;
-        bulk.replace(&owner.name_of(kind), &bytes);
+        let bytes = document
+            .to_vec()
+            .map_err(|error| Error::Rejected(error.to_string()))?;
+        operations.replace(&owner.name_of(kind), &bytes);
     }
-    let refused = bulk.run(&database, NAME).await?;
+    let refused = operations.run(&database, NAME).await?;
     match refused.into_iter().next() {
         None => Ok(()),
         Some((_, why)) => Err(Error::Rejected(format!("{NAME}: {why}"))),
@@ -179,7 +184,11 @@ fn document(owner: &Owner, kind: &str, state: &State) -> Document {
         ("held", held.map(Bson::from)),
         ("failure", state.failure.clone().map(Bson::from)),
     ];
-    document.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    document.extend(
+        optional
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?))),
+    );
     document
 }
 

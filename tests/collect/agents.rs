@@ -23,11 +23,21 @@ fn an_agent_is_stored_typed_and_knows_when_it_was_first_seen() {
     assert_eq!(stored.get_str("name").unwrap(), "host-00013");
     assert_eq!(stored.get_str("status").unwrap(), "active");
     assert_eq!(stored.get_str("log_type").unwrap(), "agents");
-    assert_eq!(stored.get_document("os").unwrap().get_str("platform").unwrap(), "windows");
+    assert_eq!(
+        stored
+            .get_document("os")
+            .unwrap()
+            .get_str("platform")
+            .unwrap(),
+        "windows"
+    );
     let first = stored.get_datetime("_first_seen").unwrap();
     assert_eq!(Some(first), stored.get_datetime("_status_changed_at").ok());
     assert!(stored.get_datetime("dateAdd").is_ok() && stored.get_datetime("lastKeepAlive").is_ok());
-    assert_eq!(agent(&site, "007").get_str("status").unwrap(), "never_connected");
+    assert_eq!(
+        agent(&site, "007").get_str("status").unwrap(),
+        "never_connected"
+    );
     assert_eq!(agent(&site, "000").get_str("_node").unwrap(), "node01");
 }
 
@@ -38,7 +48,10 @@ fn a_status_that_changes_is_dated_and_what_others_added_stays() {
     let before = agent(&site, "004");
     let labels = doc! { "$set": { "labels": { "owner": "ops" } } };
     let agents = site.database().collection::<Document>("agents");
-    agents.update_one(doc! { "agent_id": "004" }, labels).run().unwrap();
+    agents
+        .update_one(doc! { "agent_id": "004" }, labels)
+        .run()
+        .unwrap();
     site.state().fleet.agent_mut("004").unwrap().status = Status::Disconnected;
     let report = site.collect(0, "");
     assert_eq!(count(&report, "agents", "changed"), 1, "{report}");
@@ -53,7 +66,10 @@ fn a_status_that_changes_is_dated_and_what_others_added_stays() {
     assert!(changed(&back) > changed(&gone));
     assert!(!back.contains_key("disconnection_time"), "{back}");
     assert_eq!(back.get("_first_seen"), before.get("_first_seen"));
-    assert_eq!(back.get_document("labels").unwrap(), &doc! { "owner": "ops" });
+    assert_eq!(
+        back.get_document("labels").unwrap(),
+        &doc! { "owner": "ops" }
+    );
     assert_eq!(back.get("_id"), before.get("_id"));
 }
 
@@ -65,7 +81,11 @@ fn an_agent_that_vanished_is_marked_and_one_that_came_back_is_not() {
     let report = site.collect(0, "");
     assert_eq!(count(&report, "agents", "removed"), 1, "{report}");
     assert!(agent(&site, "004").get_datetime("_removed_at").is_ok());
-    assert_eq!(site.current("os_info", "004").len(), 1, "what it had is still what it had");
+    assert_eq!(
+        site.current("os_info", "004").len(),
+        1,
+        "what it had is still what it had"
+    );
     assert_eq!(count(&site.collect(0, ""), "agents", "removed"), 0);
     site.state().fleet.agents.insert(4, removed);
     site.collect(0, "");
@@ -90,7 +110,8 @@ fn a_login_that_may_not_see_an_agent_does_not_make_it_vanish() {
     let site = Site::new("agents_rights", quick(), KINDS);
     site.collect(0, "");
     let before = site.inventory();
-    let only_windows = |(action, _): &mut (String, String)| (action.clone(), "agent:group:windows".to_owned());
+    let only_windows =
+        |(action, _): &mut (String, String)| (action.clone(), "agent:group:windows".to_owned());
     for user in &mut site.state().logins.users {
         user.policies = user.policies.iter_mut().map(only_windows).collect();
     }
@@ -102,7 +123,10 @@ fn a_login_that_may_not_see_an_agent_does_not_make_it_vanish() {
     }
     let report = site.collect(0, "");
     // Without its own manager in the list it is not known which node was asked.
-    assert_eq!((&report["agents"], count(&report, "agents", "held")), (&0.into(), 25));
+    assert_eq!(
+        (&report["agents"], count(&report, "agents", "held")),
+        (&0.into(), 25)
+    );
     assert_eq!(site.inventory(), before);
 }
 
@@ -115,7 +139,10 @@ fn when_many_agents_vanish_at_once_it_has_to_hold_first() {
     }
     for _ in 0..2 {
         let report = site.collect(3, "");
-        assert!(report["warnings"].to_string().contains("3 of 26 agents"), "{report}");
+        assert!(
+            report["warnings"].to_string().contains("3 of 26 agents"),
+            "{report}"
+        );
         assert_eq!(count(&report, "agents", "removed"), 0);
     }
     site.settings(&format!("{KINDS}confirm_loss_after = \"0 s\"\n"));
@@ -137,8 +164,14 @@ fn the_manager_is_kept_for_each_node() {
     site.state().fleet.agent_mut("000").unwrap().recorded = Some(row);
     let report = site.collect(0, "");
     assert_eq!(count(&report, "agents", "removed"), 0, "{report}");
-    let managers = site.documents("agents", doc! { "agent_id": "000", "_removed_at": Bson::Null });
-    let nodes: Vec<_> = managers.iter().map(|one| one.get_str("_node").unwrap()).collect();
+    let managers = site.documents(
+        "agents",
+        doc! { "agent_id": "000", "_removed_at": Bson::Null },
+    );
+    let nodes: Vec<_> = managers
+        .iter()
+        .map(|one| one.get_str("_node").unwrap())
+        .collect();
     assert_eq!(nodes.len(), 2, "{nodes:?}");
     assert_eq!(site.current("os_info", "000").len(), 2);
 }
@@ -150,6 +183,9 @@ fn the_groups_of_all_agents_lie_ready_for_the_hook() {
     let file = site.wazuh.state().join("roster.json");
     let roster: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     assert_eq!(roster["site"], "default");
-    assert_eq!(roster["agents"]["013"], serde_json::json!(["default", "windows"]));
+    assert_eq!(
+        roster["agents"]["013"],
+        serde_json::json!(["default", "windows"])
+    );
     assert_eq!(roster["agents"].as_object().unwrap().len(), 25);
 }

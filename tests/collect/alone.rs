@@ -24,7 +24,10 @@ fn wait_for_lease(site: &Site) {
     let begun = Instant::now();
     let held = |one: &Document| *one.get_datetime("expires_at").unwrap() > DateTime::now();
     while !site.documents("leases", doc! {}).iter().any(held) {
-        assert!(begun.elapsed() < Duration::from_secs(30), "nobody takes the lease");
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "nobody takes the lease"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -38,7 +41,10 @@ fn two_on_one_host_one_works_and_the_other_says_who() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let process = format!("process {}", first.id());
-    assert!(said.contains("already in progress, skipping") && said.contains(&process), "{said}");
+    assert!(
+        said.contains("already in progress, skipping") && said.contains(&process),
+        "{said}"
+    );
     assert!(first.wait_with_output().unwrap().status.success());
     assert_eq!(site.documents("collect_runs", doc! {}).len(), 1);
 }
@@ -54,7 +60,10 @@ fn two_on_two_hosts_one_works_and_the_other_says_who() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let process = format!("process {}", first.id());
-    assert!(said.contains("holds the lease") && said.contains(&process), "{said}");
+    assert!(
+        said.contains("holds the lease") && said.contains(&process),
+        "{said}"
+    );
     assert!(first.wait_with_output().unwrap().status.success());
     // Given back, it can be had at once.
     assert_eq!(other.run(&["collect"]).status.code(), Some(0));
@@ -73,7 +82,10 @@ fn a_dead_holder_elsewhere_keeps_the_lease_until_it_ends_and_no_longer() {
     };
     until(3600);
     let output = site.run("");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("db7"), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("db7"),
+        "{output:?}"
+    );
     assert_eq!(site.documents("collect_runs", doc! {}).len(), 1);
     until(-1);
     site.collect(0, "");
@@ -89,14 +101,26 @@ fn whoever_lost_the_lease_writes_nothing_more() {
         takes: Duration::from_millis(600),
         ..quick()
     };
-    let site = Site::new("alone_lost", options, "kinds = [\"software\", \"osinfo\", \"syscheck\"]\n");
-    let run = site.wazuh.command(&["collect"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let site = Site::new(
+        "alone_lost",
+        options,
+        "kinds = [\"software\", \"osinfo\", \"syscheck\"]\n",
+    );
+    let run = site
+        .wazuh
+        .command(&["collect"])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     wait_for_lease(&site);
     let leases = site.database().collection::<Document>("leases");
     let set = doc! { "$set": { "token": "somebody else" } };
     leases.update_one(doc! {}, set).run().unwrap();
     let output = run.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("took the lease"), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("took the lease"),
+        "{output:?}"
+    );
     assert!(site.documents("collect_runs", doc! {}).is_empty());
 }

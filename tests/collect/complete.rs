@@ -23,9 +23,16 @@ fn every_kind_of_every_agent_is_stored_as_the_server_has_it() {
     assert_eq!(count(&report, "software", "new"), software as u64);
     let runs = site.documents("collect_runs", doc! {});
     assert_eq!(runs.len(), 1);
-    let (began, ended) = (runs[0].get_datetime("started_at"), runs[0].get_datetime("finished_at"));
+    let (began, ended) = (
+        runs[0].get_datetime("started_at"),
+        runs[0].get_datetime("finished_at"),
+    );
     assert!(ended.unwrap() >= began.unwrap(), "{runs:?}");
-    let wrote = runs[0].get_document("kinds").unwrap().get_document("software").unwrap();
+    let wrote = runs[0]
+        .get_document("kinds")
+        .unwrap()
+        .get_document("software")
+        .unwrap();
     assert_eq!(wrote.get_i64("new").unwrap(), software as i64);
 }
 
@@ -55,12 +62,25 @@ fn a_refresh_asks_once_for_each_list_that_can_be_asked_and_not_at_all_for_the_re
     let state = site.state();
     let asked: Vec<&str> = state.seen.iter().map(|seen| seen.target.as_str()).collect();
     // The manager and agents 1 to 25; 7 never connected, 20 is disconnected and says nothing new.
-    let packages = asked.iter().filter(|target| target.contains("/packages?sort"));
+    let packages = asked
+        .iter()
+        .filter(|target| target.contains("/packages?sort"));
     assert_eq!(packages.count(), 24, "{asked:?}");
     assert_eq!(state.count("/syscheck/"), 24, "{asked:?}");
-    assert_eq!(state.count("/os"), 0, "the list of agents already says it: {asked:?}");
-    assert_eq!(state.count("/hotfixes"), 3, "only Windows has hotfixes: {asked:?}");
-    assert!(!asked.iter().any(|target| target.contains("/020")), "{asked:?}");
+    assert_eq!(
+        state.count("/os"),
+        0,
+        "the list of agents already says it: {asked:?}"
+    );
+    assert_eq!(
+        state.count("/hotfixes"),
+        3,
+        "only Windows has hotfixes: {asked:?}"
+    );
+    assert!(
+        !asked.iter().any(|target| target.contains("/020")),
+        "{asked:?}"
+    );
 }
 
 #[test]
@@ -79,7 +99,10 @@ fn probes_of_many_agents_at_once_see_the_same_changes() {
     site.state().seen.clear();
     site.collect(0, "");
     let state = site.state();
-    let asked = state.seen.iter().filter(|seen| seen.target.contains("/packages?sort"));
+    let asked = state
+        .seen
+        .iter()
+        .filter(|seen| seen.target.contains("/packages?sort"));
     assert_eq!(asked.count(), 0, "one question spares many");
 }
 
@@ -108,7 +131,11 @@ fn change(state: &mut State, round: u64) {
     // Each round at a time of its own, long ago: its rows are settled.
     state.fleet.time = Some(SCANNED + 3600 * i64::try_from(round).unwrap());
     state.fleet.drift(7, round);
-    let agents: Vec<String> = state.fleet.connected().map(|agent| agent.id.clone()).collect();
+    let agents: Vec<String> = state
+        .fleet
+        .connected()
+        .map(|agent| agent.id.clone())
+        .collect();
     for (number, id) in (0..).zip(&agents) {
         let dice = mix(round * 1000 + number);
         match dice % 5 {
@@ -135,15 +162,28 @@ fn add(state: &mut State, id: &str, dice: u64) {
         ("architecture", text("amd64")),
         ("format", text("deb")),
         ("location", text(" ")),
-        ("install_time", text(["2026-01-02T03:04:05+00:00", "20231105"][dice as usize / 4 % 2])),
+        (
+            "install_time",
+            text(["2026-01-02T03:04:05+00:00", "20231105"][dice as usize / 4 % 2]),
+        ),
         ("size", Json::Int((dice >> 12) as i64)),
     ]);
     state.fleet.put(id, Kind::Packages, package);
     let port = object([
         ("protocol", text("tcp")),
-        ("local", object([("ip", text("::")), ("port", Json::Int((dice % 9) as i64))])),
+        (
+            "local",
+            object([("ip", text("::")), ("port", Json::Int((dice % 9) as i64))]),
+        ),
         ("inode", Json::Int(1 << 40)),
-        ("state", text(if dice & 64 == 0 { "listening" } else { "established" })),
+        (
+            "state",
+            text(if dice & 64 == 0 {
+                "listening"
+            } else {
+                "established"
+            }),
+        ),
     ]);
     state.fleet.put(id, Kind::Ports, port);
 }
@@ -178,7 +218,11 @@ fn a_collection_that_somebody_emptied_is_filled_again() {
     let site = Site::usual("collect_emptied", "");
     site.collect(0, "");
     let before = site.documents("software_inventory", doc! {}).len();
-    site.database().collection::<mongodb::bson::Document>("software_inventory").drop().run().unwrap();
+    site.database()
+        .collection::<mongodb::bson::Document>("software_inventory")
+        .drop()
+        .run()
+        .unwrap();
     site.collect(0, "");
     assert_eq!(site.documents("software_inventory", doc! {}).len(), before);
 }
@@ -191,7 +235,9 @@ fn volatile_kinds_keep_their_current_state_only() {
     remove_one(&mut site.state(), "004", Kind::Ports, 0);
     let change = |state: &mut State| {
         let is = |row: &Json| row.at("pid").and_then(Json::as_text) == Some("1");
-        state.fleet.change("004", Kind::Processes, is, "cmd", &text("/sbin/new"))
+        state
+            .fleet
+            .change("004", Kind::Processes, is, "cmd", &text("/sbin/new"))
     };
     assert_eq!(change(&mut site.state()), 1);
     site.collect(0, "");
@@ -208,7 +254,13 @@ fn a_dry_run_counts_and_touches_nothing() {
     let site = Site::usual("collect_dry", "");
     let report = site.collect(0, "--dry-run");
     assert!(count(&report, "software", "new") > 500, "{report}");
-    assert!(site.database().list_collection_names().run().unwrap().is_empty());
+    assert!(
+        site.database()
+            .list_collection_names()
+            .run()
+            .unwrap()
+            .is_empty()
+    );
     assert!(!site.wazuh.state().join("roster.json").exists());
     site.collect(0, "");
     let before = site.inventory();
@@ -227,11 +279,15 @@ fn two_sites_share_a_database_and_nothing_else() {
     let other = Site::usual("collect_sites", "");
     other.state().fleet.remove("004", Kind::Packages, |_| true);
     let settings = std::fs::read_to_string(other.wazuh.home.join("etc/custom-mongo.toml")).unwrap();
-    other.wazuh.raw_settings(&format!("site = \"paris\"\n{settings}"));
+    other
+        .wazuh
+        .raw_settings(&format!("site = \"paris\"\n{settings}"));
     other.collect(0, "");
     let of_one = |all: Vec<(String, Vec<mongodb::bson::Document>)>| -> Vec<_> {
         let own = |one: &mongodb::bson::Document| one.get_str("_site").unwrap() == "default";
-        all.into_iter().map(|(name, all)| (name, all.into_iter().filter(own).collect::<Vec<_>>())).collect()
+        all.into_iter()
+            .map(|(name, all)| (name, all.into_iter().filter(own).collect::<Vec<_>>()))
+            .collect()
     };
     assert_eq!(of_one(one.inventory()), before);
     let paris = doc! { "_site": "paris" };

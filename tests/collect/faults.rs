@@ -24,7 +24,14 @@ fn oracle_of(site: &Site) -> Oracle {
 
 /// Runs with a fault on a fleet that changed meanwhile; then without.
 #[track_caller]
-fn suffers(name: &'static str, status: i32, target: &str, after: usize, times: usize, fault: Fault) -> Value {
+fn suffers(
+    name: &'static str,
+    status: i32,
+    target: &str,
+    after: usize,
+    times: usize,
+    fault: Fault,
+) -> Value {
     let site = Site::usual(name, KINDS);
     site.collect(0, "");
     let mut oracle = Oracle::default();
@@ -41,7 +48,10 @@ fn suffers(name: &'static str, status: i32, target: &str, after: usize, times: u
     let lost = site.documents("syscheck", doc! { "_removed_at": { "$ne": null } });
     assert!(lost.is_empty(), "{lost:?}");
     for kind in ["os_info", "hotfixes"] {
-        assert!(site.documents(kind, doc! { "_removed_at": { "$ne": null } }).is_empty());
+        assert!(
+            site.documents(kind, doc! { "_removed_at": { "$ne": null } })
+                .is_empty()
+        );
     }
     oracle.check_removed_only_what_is_gone(&site);
     site.state().heal();
@@ -53,7 +63,11 @@ fn suffers(name: &'static str, status: i32, target: &str, after: usize, times: u
 /// The other kinds of the fleet are not collected here.
 fn only_these_kinds(site: &Site) {
     let mut state = site.state();
-    let agents: Vec<String> = state.fleet.connected().map(|agent| agent.id.clone()).collect();
+    let agents: Vec<String> = state
+        .fleet
+        .connected()
+        .map(|agent| agent.id.clone())
+        .collect();
     for agent in agents {
         for kind in crate::wazuh_api::kind::ALL {
             if ![Kind::Packages, Kind::Syscheck, Kind::Os, Kind::Hotfixes].contains(&kind) {
@@ -68,20 +82,33 @@ fn a_manager_that_restarts_for_good_ends_the_run_early() {
     let fault = Fault::restarting();
     let report = suffers("fault_restart", 3, "/sys", 9, 1_000_000, fault);
     assert!(report["not_reached"].as_u64().unwrap() > 10, "{report}");
-    assert!(report["failures"].to_string().contains("not ready yet"), "{report}");
+    assert!(
+        report["failures"].to_string().contains("not ready yet"),
+        "{report}"
+    );
 }
 
 #[test]
 fn a_kind_that_fails_again_and_again_is_left_out_and_the_rest_goes_on() {
     let fault = Fault::restarting();
     let report = suffers("fault_kind", 3, "/syscheck/", 3, 1_000_000, fault);
-    assert_eq!((&report["not_reached"], count(&report, "software", "read")), (&0.into(), 25));
+    assert_eq!(
+        (&report["not_reached"], count(&report, "software", "read")),
+        (&0.into(), 25)
+    );
     assert_eq!(count(&report, "syscheck", "failed"), 3, "{report}");
 }
 
 #[test]
 fn a_manager_that_restarts_shortly_costs_only_time() {
-    suffers("fault_restart_short", 0, "/packages", 2, 2, Fault::restarting());
+    suffers(
+        "fault_restart_short",
+        0,
+        "/packages",
+        2,
+        2,
+        Fault::restarting(),
+    );
 }
 
 #[test]
@@ -102,15 +129,32 @@ fn a_token_that_ends_in_the_middle_is_renewed() {
 #[test]
 fn a_total_that_never_fits_is_a_partial_read() {
     let fault = Fault::MoreInTotal(3);
-    let report = suffers("fault_total", 3, "/syscollector/004/packages", 0, 1_000_000, fault);
+    let report = suffers(
+        "fault_total",
+        3,
+        "/syscollector/004/packages",
+        0,
+        1_000_000,
+        fault,
+    );
     assert_eq!(report["failed"], 1, "{report}");
     let failure = &report["failures"][0];
-    assert_eq!((&failure["agent"], &failure["kind"]), (&"004".into(), &"software".into()));
+    assert_eq!(
+        (&failure["agent"], &failure["kind"]),
+        (&"004".into(), &"software".into())
+    );
 }
 
 #[test]
 fn a_total_that_moves_once_is_read_again() {
-    suffers("fault_total_once", 0, "/syscollector/004/packages", 0, 1, Fault::MoreInTotal(-1));
+    suffers(
+        "fault_total_once",
+        0,
+        "/syscollector/004/packages",
+        0,
+        1,
+        Fault::MoreInTotal(-1),
+    );
 }
 
 #[test]
@@ -122,7 +166,14 @@ fn an_agent_whose_database_is_away_is_skipped() {
 
 #[test]
 fn an_agent_that_is_gone_meanwhile_is_skipped() {
-    suffers("fault_1701", 0, "/syscollector/004/", 0, 1_000_000, Fault::no_agent("004"));
+    suffers(
+        "fault_1701",
+        0,
+        "/syscollector/004/",
+        0,
+        1_000_000,
+        Fault::no_agent("004"),
+    );
 }
 
 #[test]
@@ -132,7 +183,11 @@ fn small_pages_and_a_list_that_moves_under_the_reader_lose_nothing() {
         takes: Duration::from_millis(1),
         ..quick()
     };
-    let site = Site::new("fault_moving", options, &format!("{KINDS}max_loss = \"100 %\"\n"));
+    let site = Site::new(
+        "fault_moving",
+        options,
+        &format!("{KINDS}max_loss = \"100 %\"\n"),
+    );
     only_these_kinds(&site);
     site.collect(0, "");
     let (stop, server) = (AtomicBool::new(false), &site.server);
@@ -163,7 +218,10 @@ fn disturb(site: &Server, step: u64) {
     let mut state = site.state();
     let id = format!("{:03}", 1 + mix(step) % 6);
     let rows = state.fleet.rows(&id, Kind::Packages);
-    let Some(row) = rows.get(mix(step * 7) as usize % rows.len().max(1)).cloned() else {
+    let Some(row) = rows
+        .get(mix(step * 7) as usize % rows.len().max(1))
+        .cloned()
+    else {
         return;
     };
     state.fleet.remove(&id, Kind::Packages, |one| *one == row);
@@ -174,7 +232,10 @@ fn disturb(site: &Server, step: u64) {
 
 #[test]
 fn a_kind_that_the_server_does_not_have_is_said_once_and_the_rest_goes_on() {
-    let site = Site::usual("fault_absent", "kinds = [\"software\", \"users\", \"services\"]\n");
+    let site = Site::usual(
+        "fault_absent",
+        "kinds = [\"software\", \"users\", \"services\"]\n",
+    );
     site.state().fleet.version = "4.4.0".to_owned();
     let report = site.collect(0, "");
     assert_eq!(report["absent"], serde_json::json!(["users", "services"]));
@@ -185,13 +246,22 @@ fn a_kind_that_the_server_does_not_have_is_said_once_and_the_rest_goes_on() {
 #[test]
 fn a_right_that_is_missing_is_named_and_the_rest_goes_on() {
     let mut options = quick();
-    options.users[0].policies.retain(|(action, _)| action != "syscheck:read");
+    options.users[0]
+        .policies
+        .retain(|(action, _)| action != "syscheck:read");
     let site = Site::new("fault_forbidden", options, KINDS);
     let report = site.collect(3, "");
     assert!(count(&report, "software", "new") > 500, "{report}");
     let said = report["failures"].to_string();
-    assert!(said.contains("syscheck") && said.contains("Permission denied"), "{said}");
-    assert_eq!(site.state().count("/syscheck/"), 3, "it is not asked of every agent");
+    assert!(
+        said.contains("syscheck") && said.contains("Permission denied"),
+        "{said}"
+    );
+    assert_eq!(
+        site.state().count("/syscheck/"),
+        3,
+        "it is not asked of every agent"
+    );
 }
 
 #[test]
@@ -217,7 +287,10 @@ fn wrong_settings_and_wrong_words_have_their_own_status() {
     assert_eq!(site.run("--agent twelve").status.code(), Some(2));
     let output = site.run("--agent 4711");
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("4711"), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("4711"),
+        "{output:?}"
+    );
     site.wazuh.settings("");
     assert_eq!(site.run("").status.code(), Some(78), "no API is configured");
 }
@@ -232,6 +305,9 @@ fn mongodb_that_is_away_is_said_and_nothing_is_asked_of_the_server() {
     site.wazuh.raw_settings(&away);
     let output = site.run("");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("MongoDB"), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("MongoDB"),
+        "{output:?}"
+    );
     assert_eq!(site.state().seen.len(), 0);
 }

@@ -14,7 +14,11 @@ fn killed_at_any_time_the_next_run_completes_it() {
         takes: Duration::from_millis(2),
         ..quick()
     };
-    let site = Site::new("collect_killed", options, &format!("{ALL_KINDS}max_loss = \"100 %\"\n"));
+    let site = Site::new(
+        "collect_killed",
+        options,
+        &format!("{ALL_KINDS}max_loss = \"100 %\"\n"),
+    );
     site.state().fleet.agent_mut("020").unwrap().status = Status::Active;
     let mut oracle = Oracle::default();
     for round in 0..3 {

@@ -51,7 +51,11 @@ fn a_database_that_is_suddenly_empty_removes_nothing() {
     assert!(!state_of(&site, "004").contains_key("held"));
     let unchanged = site.inventory();
     let software = |all: &[(String, Vec<Document>)]| {
-        all.iter().find(|(name, _)| name == "software_inventory").unwrap().1.clone()
+        all.iter()
+            .find(|(name, _)| name == "software_inventory")
+            .unwrap()
+            .1
+            .clone()
     };
     assert_eq!(software(&unchanged), software(&before));
 }
@@ -82,12 +86,20 @@ fn a_loss_is_believed_after_its_time_and_a_newer_scan() {
     site.collect(0, "");
     site.state().fleet.wipe("004", Kind::Packages);
     let report = site.collect(0, "");
-    assert_eq!(count(&report, "software", "removed"), 0, "no scan proves it: {report}");
+    assert_eq!(
+        count(&report, "software", "removed"),
+        0,
+        "no scan proves it: {report}"
+    );
     scan_again(&site, "004");
     let report = site.collect(0, "");
     assert_eq!(count(&report, "software", "removed"), 30, "{report}");
     assert_eq!(software(&site, "004"), 0);
-    assert_eq!(site.documents("software_inventory", doc! { "agent_id": "004" }).len(), 30);
+    assert_eq!(
+        site.documents("software_inventory", doc! { "agent_id": "004" })
+            .len(),
+        30
+    );
     assert_eq!(count(&site.collect(0, ""), "software", "removed"), 0);
 }
 
@@ -139,10 +151,15 @@ fn when_many_agents_lose_a_kind_at_once_nothing_of_it_is_removed() {
     // What another agent lost in the ordinary way waits too; another kind does not.
     keep(&site, "008", 29);
     let files = site.state().fleet.rows("008", Kind::Syscheck);
-    site.state().fleet.remove("008", Kind::Syscheck, |row| *row == files[0]);
+    site.state()
+        .fleet
+        .remove("008", Kind::Syscheck, |row| *row == files[0]);
     for _ in 0..2 {
         let report = site.collect(3, "");
-        assert!(warnings(&report).contains("software: 3 of 25 agents lost"), "{report}");
+        assert!(
+            warnings(&report).contains("software: 3 of 25 agents lost"),
+            "{report}"
+        );
         assert_eq!(count(&report, "software", "removed"), 0);
     }
     assert_eq!(software(&site, "008"), 30);

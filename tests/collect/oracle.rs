@@ -54,7 +54,15 @@ fn moves(kind: Kind, path: &str) -> bool {
         Kind::Rootcheck => path == "date_last",
         Kind::Ports => path.ends_with("_queue"),
         Kind::Processes => [
-            "stime", "utime", "resident", "share", "size", "vm_size", "processor", "state", "nlwp",
+            "stime",
+            "utime",
+            "resident",
+            "share",
+            "size",
+            "vm_size",
+            "processor",
+            "state",
+            "nlwp",
             "priority",
         ]
         .contains(&path),
@@ -95,7 +103,10 @@ impl Oracle {
             assert_eq!(now.get(name), Some(expected), "{name:?}");
         }
         for name in now.keys() {
-            assert!(self.now.contains_key(name), "{name:?} is not in the fleet any more");
+            assert!(
+                self.now.contains_key(name),
+                "{name:?} is not in the fleet any more"
+            );
         }
         let missing: Vec<_> = self.past.difference(&past).collect();
         assert!(missing.is_empty(), "history lacks {missing:?}");
@@ -160,7 +171,10 @@ fn assert_dressed(kind: Kind, stored: &Document) {
     assert_eq!(stored.get_str("log_type").unwrap(), collection(kind));
     assert_eq!(stored.get_i64("_schema").unwrap(), 1);
     assert!(stored.get_datetime("_fetched_at").is_ok(), "{stored}");
-    assert!(stored.get_str("_site").is_ok_and(|site| site == "default"), "{stored}");
+    assert!(
+        stored.get_str("_site").is_ok_and(|site| site == "default"),
+        "{stored}"
+    );
     let category = match kind {
         Kind::Syscheck | Kind::Os => "unknown",
         Kind::Packages => stored.get_str("format").unwrap_or("unknown"),
@@ -174,11 +188,19 @@ fn assert_dressed(kind: Kind, stored: &Document) {
 
 fn undressed(kind: Kind, stored: &Document) -> Document {
     let ours = |name: &str| {
-        name.starts_with('_') || name == "agent_id" || name == "log_type"
+        name.starts_with('_')
+            || name == "agent_id"
+            || name == "log_type"
             || kind == Kind::Syscheck && name == "path"
     };
     let fields = stored.iter().filter(|(name, _)| !ours(name));
-    still(kind, fields.map(|(name, value)| (name.clone(), value.clone())).collect(), "")
+    still(
+        kind,
+        fields
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+        "",
+    )
 }
 
 /// The row as a document, typed, without what moves.
@@ -214,7 +236,8 @@ fn bson(kind: Kind, path: &str, value: &Json) -> Bson {
         Json::Int(value) => Bson::Int64(*value),
         Json::Float(value) => Bson::Double(*value),
         Json::Text(text) if is_date(path) && kind != Kind::Groups => {
-            DateTime::parse_rfc3339_str(text).map_or_else(|_| Bson::String(text.clone()), Bson::DateTime)
+            DateTime::parse_rfc3339_str(text)
+                .map_or_else(|_| Bson::String(text.clone()), Bson::DateTime)
         }
         Json::Text(text) if kind == Kind::Processes && path == "pid" => {
             Bson::Int64(text.parse().expect("a number"))
@@ -224,7 +247,10 @@ fn bson(kind: Kind, path: &str, value: &Json) -> Bson {
         Json::Object(fields) => {
             let mut all = Document::new();
             for (name, value) in fields {
-                all.insert(name.to_string(), bson(kind, &format!("{path}.{name}"), value));
+                all.insert(
+                    name.to_string(),
+                    bson(kind, &format!("{path}.{name}"), value),
+                );
             }
             Bson::Document(all)
         }
@@ -237,7 +263,11 @@ fn still(kind: Kind, document: Document, path: &str) -> Document {
     fields.sort_by(|one, other| one.0.cmp(&other.0));
     let mut out = Document::new();
     for (name, value) in fields {
-        let here = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        let here = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
         if moves(kind, &here) {
             continue;
         }

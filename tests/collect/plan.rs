@@ -18,7 +18,10 @@ const KINDS: &str = "kinds = [\"software\"]\n";
 fn asked(site: &Site) -> Vec<String> {
     let state = site.state();
     let agents = state.seen.iter().filter_map(|seen| {
-        let (agent, list) = seen.target.strip_prefix("/syscollector/")?.split_once('/')?;
+        let (agent, list) = seen
+            .target
+            .strip_prefix("/syscollector/")?
+            .split_once('/')?;
         list.starts_with("packages").then(|| agent.to_owned())
     });
     agents.collect()
@@ -30,7 +33,11 @@ fn a_run_that_meets_its_deadline_is_continued_by_the_next() {
         takes: Duration::from_millis(100),
         ..quick()
     };
-    let site = Site::new("plan_deadline", options, &format!("{KINDS}deadline = \"1500 ms\"\n"));
+    let site = Site::new(
+        "plan_deadline",
+        options,
+        &format!("{KINDS}deadline = \"1500 ms\"\n"),
+    );
     let report = site.collect(3, "");
     let left = report["not_reached"].as_u64().unwrap();
     assert!(left > 5, "{report}");
@@ -59,7 +66,10 @@ fn whoever_was_not_looked_at_for_the_longest_time_comes_first_and_who_is_new_bef
     site.collect(0, "");
     let order = asked(&site);
     assert_eq!(order.first(), Some(&new), "{order:?}");
-    let last: BTreeSet<&str> = order[order.len() - 2..].iter().map(String::as_str).collect();
+    let last: BTreeSet<&str> = order[order.len() - 2..]
+        .iter()
+        .map(String::as_str)
+        .collect();
     assert_eq!(last, ["004", "005"].into(), "{order:?}");
 }
 
@@ -80,11 +90,18 @@ fn an_agent_that_comes_back_is_read_in_full() {
     // A file that the agent sends late, with a time older than what is known and the total as before.
     let rows = site.state().fleet.rows("020", Kind::Syscheck);
     let mut late = rows[3].clone();
-    late.set("md5", crate::wazuh_api::json::text("00ff00ff00ff00ff00ff00ff00ff00ff"));
+    late.set(
+        "md5",
+        crate::wazuh_api::json::text("00ff00ff00ff00ff00ff00ff00ff00ff"),
+    );
     site.state().fleet.time = Some(1_000_000_000);
     site.state().fleet.put("020", Kind::Syscheck, late);
     let report = site.collect(0, "");
-    assert_eq!(count(&report, "syscheck", "changed"), 0, "it is disconnected: {report}");
+    assert_eq!(
+        count(&report, "syscheck", "changed"),
+        0,
+        "it is disconnected: {report}"
+    );
     site.state().fleet.agent_mut("020").unwrap().status = Status::Active;
     let report = site.collect(0, "");
     assert_eq!(count(&report, "syscheck", "changed"), 1, "{report}");
@@ -92,7 +109,10 @@ fn an_agent_that_comes_back_is_read_in_full() {
 
 #[test]
 fn everything_is_read_in_full_once_in_a_while() {
-    let site = Site::usual("plan_full", "kinds = [\"syscheck\"]\nfull_every = \"1 s\"\n");
+    let site = Site::usual(
+        "plan_full",
+        "kinds = [\"syscheck\"]\nfull_every = \"1 s\"\n",
+    );
     site.collect(0, "");
     std::thread::sleep(Duration::from_millis(1100));
     let report = site.collect(0, "");
@@ -102,24 +122,43 @@ fn everything_is_read_in_full_once_in_a_while() {
 
 #[test]
 fn the_server_never_gets_more_than_the_budget() {
-    let site = Site::usual("plan_budget", "kinds = [\"software\", \"osinfo\"]\ndeadline = \"20 s\"\n");
-    site.settings_of(&site.wazuh, 40, "kinds = [\"software\", \"osinfo\"]\ndeadline = \"20 s\"\n");
+    let site = Site::usual(
+        "plan_budget",
+        "kinds = [\"software\", \"osinfo\"]\ndeadline = \"20 s\"\n",
+    );
+    site.settings_of(
+        &site.wazuh,
+        40,
+        "kinds = [\"software\", \"osinfo\"]\ndeadline = \"20 s\"\n",
+    );
     for _ in 0..2 {
         site.collect_any("");
     }
     let state = site.state();
     assert!(state.seen.len() >= 20, "{}", state.seen.len());
-    assert!(state.peak(Duration::from_secs(60)) <= 40, "{}", state.peak(Duration::from_secs(60)));
+    assert!(
+        state.peak(Duration::from_secs(60)) <= 40,
+        "{}",
+        state.peak(Duration::from_secs(60))
+    );
 }
 
 #[test]
 fn cron_hears_nothing_unless_something_is_wrong() {
     let site = Site::usual("plan_cron", KINDS);
     let output = site.run("");
-    assert_eq!((output.stdout.len(), output.stderr.len()), (0, 0), "{output:?}");
+    assert_eq!(
+        (output.stdout.len(), output.stderr.len()),
+        (0, 0),
+        "{output:?}"
+    );
     let output = site.run("-v");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    for line in ["Fetching agents...", "Fetched 24 active agents", "Processing agent 001 (host-00001)"] {
+    for line in [
+        "Fetching agents...",
+        "Fetched 24 active agents",
+        "Processing agent 001 (host-00001)",
+    ] {
         assert!(said.contains(line), "{line} is not in {said}");
     }
     let mut oracle = Oracle::default();
@@ -128,5 +167,8 @@ fn cron_hears_nothing_unless_something_is_wrong() {
     oracle.look(&site.state());
     let output = site.run("");
     assert_eq!(output.status.code(), Some(3));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("2 of 25 agents lost"), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("2 of 25 agents lost"),
+        "{output:?}"
+    );
 }

@@ -20,9 +20,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// The operations of one command, in the order they were added.
 #[derive(Debug)]
-pub(super) struct Bulk {
+pub(super) struct Operations {
     verb: Verb,
-    operations: Vec<Vec<u8>>,
+    list: Vec<Vec<u8>>,
 }
 
 /// What the command does.
@@ -35,18 +35,18 @@ enum Verb {
 /// What became of the operations that did not work: place and reason.
 pub(super) type Refused = Vec<(usize, String)>;
 
-impl Bulk {
+impl Operations {
     pub(super) fn updates() -> Self {
         Self {
             verb: Verb::Update,
-            operations: Vec::new(),
+            list: Vec::new(),
         }
     }
 
     pub(super) fn deletes() -> Self {
         Self {
             verb: Verb::Delete,
-            operations: Vec::new(),
+            list: Vec::new(),
         }
     }
 
@@ -72,7 +72,7 @@ impl Bulk {
         query(&mut out, id);
         out.int("limit", 1);
         out.close(operation);
-        self.operations.push(out.bytes().to_vec());
+        self.list.push(out.bytes().to_vec());
     }
 
     fn update(&mut self, id: &str, change: &[u8], missing: Missing) {
@@ -84,7 +84,7 @@ impl Bulk {
         out.key(tag::BOOL, b"upsert");
         out.raw(&[missing as u8]);
         out.close(operation);
-        self.operations.push(out.bytes().to_vec());
+        self.list.push(out.bytes().to_vec());
     }
 
     /// Sends them, unordered, with the client's write concern.
@@ -95,7 +95,7 @@ impl Bulk {
     pub(super) async fn run(self, database: &Database, collection: &str) -> Result<Refused, Error> {
         let mut refused = Refused::new();
         let mut from = 0;
-        while let Some(rest) = self.operations.get(from..).filter(|rest| !rest.is_empty()) {
+        while let Some(rest) = self.list.get(from..).filter(|rest| !rest.is_empty()) {
             let batch = first(rest);
             let command = command(self.verb, database, collection, batch)?;
             let answer = patiently(database, &command).await?;
@@ -201,6 +201,9 @@ fn one(error: &Document, from: usize) -> Result<(usize, String), Error> {
     if !refusal::is_documents_fault(code) {
         return Err(Error::Unavailable(format!("MongoDB: {said}")));
     }
-    let place = error.get_i32("index").ok().and_then(|index| usize::try_from(index).ok());
+    let place = error
+        .get_i32("index")
+        .ok()
+        .and_then(|index| usize::try_from(index).ok());
     Ok((from + place.unwrap_or_default(), said))
 }
