@@ -24,13 +24,15 @@ mod query;
 mod recorded;
 #[path = "wazuh-api/rows.rs"]
 pub mod rows;
+#[path = "wazuh-api/security.rs"]
+mod security;
 #[path = "wazuh-api/server.rs"]
 mod server;
 #[path = "wazuh-api/state.rs"]
 mod state;
 
 pub use server::Server;
-pub use state::{Fault, Options, Seen, State};
+pub use state::{Fault, Options};
 
 use login::User;
 

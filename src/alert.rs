@@ -3,22 +3,27 @@
 
 use std::borrow::Cow;
 
+pub mod completion;
 pub mod enrich;
 
 pub(crate) mod bson;
 mod convert;
 mod defect;
+mod facts;
 mod identity;
 mod json;
 mod number;
 mod redact;
 pub mod time;
+mod when;
 
 #[cfg(test)]
 mod tests;
 
 use bson::Element;
+pub use facts::{Facts, facts};
 pub use json::SyntaxError;
+pub use when::When;
 
 /// The largest text that is taken in. Wazuh drops lines over 64 KiB before they reach an
 /// integration, and re-printing enlarges one six times at most (`os_integrator/integrator.c`).
@@ -152,8 +157,10 @@ impl<'a> Alert<'a> {
 }
 
 /// How grave Wazuh says the alert is.
-enum Level<'a> {
+#[derive(Debug, Clone, PartialEq)]
+pub enum Level<'a> {
     /// 0 to 16.
     Number(f64),
+    /// A word of Wazuh 5: `low`, `medium`, `high`, `critical`.
     Word(Cow<'a, str>),
 }

@@ -1,10 +1,13 @@
 //! The command line as typed. Tells a call by wazuh-integratord from a command of a person.
 
 use std::ffi::{OsStr, OsString};
+use std::num::NonZeroU32;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::alert::When;
 
 /// Wazuh's security data into MongoDB and out again.
 ///
@@ -62,7 +65,7 @@ pub enum Format {
 pub enum Command {
     /// Check every precondition; each failure comes with its fix
     #[command(
-        after_help = "Examples:\n  custom-mongo check\n  custom-mongo check --config-only --format json"
+        after_help = "Examples:\n  custom-mongo check\n  custom-mongo check --config-only --format json\n  custom-mongo check --trust"
     )]
     Check(CheckArgs),
     /// Bring the agents' inventory from the Wazuh API into MongoDB
@@ -70,6 +73,16 @@ pub enum Command {
         after_help = "Examples:\n  custom-mongo collect\n  custom-mongo collect --agent 003 --only software --full\n  */15 * * * * root /var/ossec/integrations/custom-mongo collect"
     )]
     Collect(CollectArgs),
+    /// Tail alerts.json: whole, in order, across rotations, from a checkpoint
+    #[command(
+        after_help = "Examples:\n  custom-mongo follow --since 2d\n  custom-mongo follow /var/ossec/logs/alerts/alerts.json --from-start"
+    )]
+    Follow(FollowArgs),
+    /// Bring alerts from alerts.json and its archives into MongoDB, or report what is missing there
+    #[command(
+        after_help = "Examples:\n  custom-mongo backfill --since 7d --check\n  custom-mongo backfill --since 2025-06-01 --until 2025-06-08 /var/ossec"
+    )]
+    Backfill(BackfillArgs),
     /// What waits on disk: look at it, deliver it
     #[command(after_help = "Examples:\n  custom-mongo spool status\n  custom-mongo spool drain")]
     Spool {
@@ -85,6 +98,53 @@ pub struct CheckArgs {
     /// Only read the settings: ask nothing, touch nothing
     #[arg(long)]
     pub config_only: bool,
+    /// Show the certificate of Wazuh's API and trust it from now on
+    #[arg(long, conflicts_with = "config_only")]
+    pub trust: bool,
+}
+
+/// Arguments of `follow`.
+#[derive(Debug, Args)]
+pub struct FollowArgs {
+    /// The live file; Wazuh's own by default
+    pub file: Option<PathBuf>,
+    /// First start: begin at the beginning of the live file instead of its end
+    #[arg(long)]
+    pub from_start: bool,
+    /// First start: begin with the alerts of this time, also those in the archives
+    #[arg(long, value_name = "TIME", conflicts_with = "from_start")]
+    pub since: Option<When>,
+}
+
+/// Arguments of `backfill`.
+#[derive(Debug, Args)]
+pub struct BackfillArgs {
+    /// Files, folders, or a Wazuh home; this host's Wazuh by default
+    pub paths: Vec<PathBuf>,
+    /// Only alerts of this time and later: a date, a time (RFC 3339), or an age as 36h or 7d
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<When>,
+    /// Only alerts before this time
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<When>,
+    /// Read and count, but ask and write nothing
+    #[arg(long, group = "what")]
+    pub dry_run: bool,
+    /// Report per hour what MongoDB lacks, and write nothing
+    #[arg(long, group = "what")]
+    pub check: bool,
+    /// Report per hour what MongoDB lacks, and bring it back
+    #[arg(long, group = "what")]
+    pub repair: bool,
+    /// With --check and --repair: also what the integration's block in ossec.conf keeps out
+    #[arg(long, requires = "what")]
+    pub all: bool,
+    /// At most so many alerts a second
+    #[arg(long, value_name = "ALERTS")]
+    pub rate: Option<NonZeroU32>,
+    /// Begin anew where a stopped run would be resumed
+    #[arg(long)]
+    pub restart: bool,
 }
 
 /// Arguments of `collect`.

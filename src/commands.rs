@@ -1,12 +1,14 @@
 //! What a user or wazuh-integratord asks for, one file each.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+pub mod backfill;
 pub mod check;
 pub mod collect;
+mod feeding;
+pub mod follow;
 pub mod hook;
 mod output;
 pub mod spool;
+mod stop;
 pub mod test;
 
 pub use output::{Format, error_line};
@@ -19,7 +21,7 @@ pub mod status {
     pub const FAILED: u8 = 1;
     /// Wrong usage.
     pub const USAGE: u8 = 2;
-    /// `collect` finished, and some parts are missing.
+    /// Finished, with some parts missing.
     pub const PARTIAL: u8 = 3;
     /// The alert file is not there (the stock integrations' code).
     pub const NO_FILE: u8 = 6;
@@ -29,10 +31,4 @@ pub mod status {
     pub const CONFIG: u8 = 78;
 }
 
-/// Milliseconds since 1970.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-    })
-}
+use crate::delivery::now;

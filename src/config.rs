@@ -6,8 +6,9 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use crate::alert::enrich::{self, Enricher};
+use crate::filter::{self, Filter};
 use crate::home::{Home, settings_folders};
-use crate::{collect, delivery, spool, store, wazuh_api};
+use crate::{alerts_log, collect, delivery, spool, store, wazuh_api};
 
 mod environment;
 mod suggestion;
@@ -26,6 +27,10 @@ pub struct Settings {
     pub spool: spool::Settings,
     /// How long a call may take, and which way it goes.
     pub delivery: delivery::Settings,
+    /// Which alerts are stored.
+    pub filter: filter::Settings,
+    /// Alerts.json live.
+    pub follow: alerts_log::Settings,
     /// What is added to an alert.
     pub enrich: enrich::Settings,
     /// Which secrets are taken out of alerts.
@@ -65,6 +70,11 @@ impl Settings {
     /// Names a pattern that is not a regular expression.
     pub fn enricher(&self) -> Result<Enricher, Fault> {
         Enricher::new(self.site(), &self.enrich, &self.redact).map_err(Fault)
+    }
+
+    /// What decides which alerts are stored, by these settings.
+    pub fn filter(&self) -> Filter {
+        Filter::new(&self.filter, &self.enrich.risk)
     }
 }
 
@@ -169,11 +179,13 @@ fn read_file(path: &Path) -> Result<Table, Fault> {
 }
 
 /// The top level: the site, and a section for each room.
-const SECTIONS: [&str; 8] = [
+const SECTIONS: [&str; 10] = [
     "site",
     "store",
     "spool",
     "delivery",
+    "filter",
+    "follow",
     "enrich",
     "redact",
     "wazuh_api",
@@ -187,6 +199,8 @@ fn compose(mut table: Table) -> Result<Settings, Fault> {
         store: section(&mut table, "store")?,
         spool: section(&mut table, "spool")?,
         delivery: section(&mut table, "delivery")?,
+        filter: section(&mut table, "filter")?,
+        follow: section(&mut table, "follow")?,
         enrich: section(&mut table, "enrich")?,
         redact: section(&mut table, "redact")?,
         wazuh_api: section(&mut table, "wazuh_api")?,

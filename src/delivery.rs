@@ -5,15 +5,17 @@
 //! MongoDB again after it has spooled. What MongoDB will never take becomes a dead letter. A write
 //! that timed out may still have arrived: the spooled copy has the same `_id`, and is one with it.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use crate::alert;
 use crate::alert::enrich::{Enricher, Receipt};
+use crate::alert::{self, facts};
+use crate::filter::{Filter, Refusal};
 use crate::spool::{self, DeadLetter, EntryRef, Spool};
 use crate::store::{self, Store, Written};
 
 mod breaker;
 mod drain;
+pub mod feed;
 mod memory;
 mod name;
 mod note;
@@ -45,6 +47,7 @@ pub struct Delivery<'a> {
     store: &'a store::Settings,
     spool: &'a Spool,
     enricher: Enricher,
+    filter: Filter,
     /// When MongoDB has to have answered; the spool has its share of the deadline behind it.
     end: Instant,
     by_hand: bool,
@@ -67,9 +70,17 @@ impl<'a> Delivery<'a> {
             store,
             spool,
             enricher,
+            filter: Filter::default(),
             end: started + deadline.mul_f32(STORE_SHARE),
             by_hand: false,
         }
+    }
+
+    /// Stores only what this filter wants.
+    #[must_use]
+    pub fn filtered(mut self, filter: Filter) -> Self {
+        self.filter = filter;
+        self
     }
 
     /// Asks MongoDB also while the breaker is open: a person wants to know now.
@@ -88,6 +99,9 @@ impl<'a> Delivery<'a> {
         if let Err(why) = alert::validate(raw) {
             let dead = bury(self.spool, raw, receipt, &why.to_string());
             return Err(Error::NotAnAlert { why, dead });
+        }
+        if let Some(refusal) = refused(&mut self.enricher, &self.filter, raw, receipt) {
+            return Ok(Outcome::Filtered(refusal));
         }
         if self.settings.mode == Mode::Spool {
             name::write(self.spool, self.store);
@@ -203,7 +217,8 @@ impl<'a> Delivery<'a> {
                 continue;
             }
             let limits = Limits::brief(end.min(Instant::now() + HEAL_LIMIT), end);
-            if let Err(error) = drain::drain(spool, store, &mut self.enricher, &limits) {
+            let filter = filter_of(spool, &self.filter);
+            if let Err(error) = drain::drain(spool, store, &mut self.enricher, filter, &limits) {
                 log::warn!("the spool could not be drained: {error}");
             }
         }
@@ -227,7 +242,7 @@ impl<'a> Delivery<'a> {
         }
         breaker.close();
         let limits = Limits::brief(end, self.end);
-        if let Err(error) = drain::drain(self.spool, &store, &mut self.enricher, &limits) {
+        if let Err(error) = drain::drain(self.spool, &store, &mut self.enricher, None, &limits) {
             log::warn!("the spool could not be drained: {error}");
         }
     }
@@ -254,16 +269,38 @@ pub fn drain_all(
     spool: &Spool,
     store: &Store,
     enricher: &mut Enricher,
+    filter: &Filter,
 ) -> Result<Drained, drain::Error> {
     let limits = Limits::unhurried();
     if spool.has_pending() {
         Memory::ready(spool, store, CONNECT)?;
     }
-    let drained = drain::drain(spool, store, enricher, &limits)?;
+    let filter = filter_of(spool, filter);
+    let drained = drain::drain(spool, store, enricher, filter, &limits)?;
     if drained.reached_store() {
         Breaker::of(spool.folder()).close();
     }
     Ok(drained)
+}
+
+/// Which filter what lies in a spool has still to pass: it was asked before an alert went in, except
+/// while the settings could not be read.
+fn filter_of<'f>(spool: &Spool, filter: &'f Filter) -> Option<&'f Filter> {
+    spool.folder().ends_with(UNASSIGNED).then_some(filter)
+}
+
+/// What takes the alert out; what cannot be read is not a filter's matter.
+fn refused(
+    enricher: &mut Enricher,
+    filter: &Filter,
+    raw: &[u8],
+    receipt: &Receipt<'_>,
+) -> Option<Refusal> {
+    if filter.is_empty() {
+        return None;
+    }
+    let document = enricher.document(raw, receipt).ok()?;
+    filter.refuses(&facts(document.bson))
 }
 
 /// Keeps what will never be delivered as it is.
@@ -277,6 +314,7 @@ pub fn bury(spool: &Spool, raw: &[u8], receipt: &Receipt<'_>, reason: &str) -> K
         source: receipt.source.code(),
         options: receipt.options,
         raw,
+        offset: None,
     };
     match spool.bury(&letter) {
         Ok(id) => Kept::As(id),
@@ -292,6 +330,14 @@ pub fn entry<'e>(raw: &'e [u8], receipt: &Receipt<'e>) -> EntryRef<'e> {
         options: receipt.options,
         raw,
     }
+}
+
+/// Milliseconds since 1970.
+pub fn now() -> i64 {
+    let since = SystemTime::UNIX_EPOCH.elapsed();
+    since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
 }
 
 fn left(end: Instant) -> Duration {

@@ -2,30 +2,44 @@
 //! `/var/ossec/integrations`. The rooms in reading order; a room uses only rooms below it.
 
 mod alert;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "no command reads the log yet")
+)]
+mod alerts_log;
 mod cli;
 mod collect;
 mod commands;
 mod config;
 mod delivery;
+mod filter;
 mod home;
 mod inventory;
+mod ossec_conf;
 mod secret;
 mod setting;
 mod spool;
 mod store;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "no command reads pages yet")
+)]
 mod wazuh_api;
 
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
 
-use cli::{Cli, Command, DeadCommand, SpoolCommand};
+use cli::{BackfillArgs, CheckArgs, Cli, Command, DeadCommand, FollowArgs, SpoolCommand};
+use commands::backfill::{Backfill, What};
+use commands::follow::First;
 use commands::hook::Call;
 use commands::spool::{Dead, Spools};
 use commands::test::{Input, Run};
-use commands::{check, collect as collector, hook, status, test};
+use commands::{check, collect as collector, follow, hook, status, test};
 use home::Home;
 
 fn main() -> ExitCode {
@@ -80,10 +94,12 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
     }
     match &cli.command {
         Some(Command::Check(args)) => {
-            let depth = if args.config_only {
-                check::Depth::ConfigOnly
-            } else {
-                check::Depth::All
+            let depth = match args {
+                CheckArgs {
+                    config_only: true, ..
+                } => check::Depth::ConfigOnly,
+                CheckArgs { trust: true, .. } => check::Depth::Trust,
+                _ => check::Depth::All,
             };
             Ok(check::run(config, depth, format))
         }
@@ -95,7 +111,41 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
             let settings = config::load(config, &home)?.settings;
             run_spool(command, &Spools::open(&settings, &home, format)?)
         }
+        Some(Command::Follow(args)) => {
+            let settings = config::load(config, &home)?.settings;
+            follow::run(args.file.as_deref(), first(args), &settings, &home)
+        }
+        Some(Command::Backfill(args)) => {
+            let settings = config::load(config, &home)?.settings;
+            backfill(args, format).run(&settings, &home)
+        }
         None => Ok(status::USAGE),
+    }
+}
+
+fn first(args: &FollowArgs) -> First {
+    match args.since {
+        Some(when) => First::Since(when),
+        None if args.from_start => First::Beginning,
+        None => First::End,
+    }
+}
+
+fn backfill(args: &BackfillArgs, format: commands::Format) -> Backfill {
+    Backfill {
+        paths: args.paths.clone(),
+        since: args.since,
+        until: args.until,
+        what: match args {
+            BackfillArgs { dry_run: true, .. } => What::Count,
+            BackfillArgs { check: true, .. } => What::Check,
+            BackfillArgs { repair: true, .. } => What::Repair,
+            _ => What::Store,
+        },
+        all: args.all,
+        rate: args.rate.map(NonZeroU32::get),
+        restart: args.restart,
+        format,
     }
 }
 

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 mod agents;
 mod alerts;
+mod batch;
+mod bulk;
+mod completion;
 mod connect;
 mod credentials;
 mod indexes;
@@ -22,6 +25,8 @@ mod settings;
 mod states;
 
 pub use agents::{AgentChange, KnownAgent};
+pub use batch::Batch;
+pub use bulk::{Answer, Bulk, IN_FLIGHT, Task};
 pub use connect::validate;
 pub use inspect::{Report, inspect};
 pub use inventory::Change;

@@ -10,8 +10,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value};
-
 mod address;
 mod answer;
 mod budget;
@@ -19,6 +17,8 @@ mod certificate;
 mod connect;
 mod error;
 mod exchange;
+mod listing;
+mod login;
 mod patience;
 mod rights;
 mod settings;
@@ -30,17 +30,19 @@ mod verifier;
 mod tests;
 
 pub use answer::{Answer, Failed};
-pub use certificate::{Offer, Offered, offers};
+pub use certificate::{Offer, offers};
 pub use error::Error;
+pub use listing::{Listing, Page};
 pub use rights::{Reach, Rights};
 pub use settings::Settings;
-pub use trust::{Fingerprint, trust};
+pub use trust::trust;
 
 use crate::setting::Secret;
 use budget::Budget;
 use connect::Line;
 use error::Fault;
 use exchange::Question;
+use login::Login;
 use patience::Patience;
 use token::Token;
 use trust::Trust;
@@ -64,16 +66,6 @@ pub struct Api {
     tally: Tally,
 }
 
-/// Everything about who we are there.
-#[derive(Debug)]
-struct Login {
-    user: String,
-    password: Secret,
-    token: Option<Token>,
-    /// Why there will be no further attempt.
-    refused: Option<String>,
-}
-
 /// What a run has cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -88,31 +80,6 @@ pub struct Tally {
     /// Bytes in the bodies of answers.
     pub bytes: u64,
 }
-
-/// A list that is read page by page.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listing {
-    /// Wazuh's path, `/syscollector/004/packages`.
-    pub path: String,
-    /// `sort`, `select`, `q`; neither `offset` nor `limit`.
-    pub query: Vec<(String, String)>,
-    /// Rows in a page, at most; fewer if the server cannot do as many.
-    pub limit: u64,
-}
-
-/// A page of it.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Page {
-    /// The rows. The next page begins behind them, not behind `limit`.
-    pub items: Vec<Map<String, Value>>,
-    /// How many rows the list has now.
-    pub total: u64,
-    /// How many rows were asked for.
-    pub limit: u64,
-}
-
-/// Below that a page is not the reason for being too slow.
-const SMALLEST_PAGE: u64 = 10;
 
 impl Api {
     /// Prepares everything and connects to nothing. `trusted_pin` is a fingerprint to trust instead of
@@ -153,17 +120,12 @@ impl Api {
             .into_iter()
             .map(line)
             .collect::<Result<Vec<_>, _>>()?;
-        warn_of_insecurity(&lines);
+        lines.iter().for_each(Line::warn_if_insecure);
         Ok(Self {
             lines,
             current: 0,
-            login: Login {
-                user,
-                password,
-                token: None,
-                refused: None,
-            },
-            budget: open_budget(state, &name, settings.budget()?, minute)?,
+            login: Login::new(user, password),
+            budget: Budget::of(state, &name, settings.budget()?, minute)?,
             until,
             window: None,
             minute,
@@ -182,35 +144,6 @@ impl Api {
             Fault::TooLarge(why) => Error::Unavailable(why),
             fault => last_word(fault),
         })
-    }
-
-    /// One page from `offset` on. A page that the server cannot do in its time is halved, here and for
-    /// all further lists of this kind in this run.
-    ///
-    /// # Errors
-    ///
-    /// Each of `Error`; also `Unavailable` where a part of the page failed: a page is whole or none.
-    pub fn page(&mut self, list: &Listing, offset: u64) -> Result<Page, Error> {
-        let kind = kind_of(&list.path);
-        let offset = offset.to_string();
-        loop {
-            let known = self.sizes.get(&kind).copied().unwrap_or(list.limit);
-            let limit = known.min(list.limit).max(1);
-            let size = limit.to_string();
-            let mut query: Vec<(&str, &str)> = pairs(&list.query).collect();
-            query.extend([("offset", offset.as_str()), ("limit", size.as_str())]);
-            match self.fetch(&list.path, &query) {
-                Ok(answer) => return whole(&list.path, answer, limit),
-                Err(Fault::TooLarge(why)) if limit > SMALLEST_PAGE => {
-                    log::info!("{why}: pages of {kind} are halved");
-                    self.tally.retries += 1;
-                    self.sizes
-                        .insert(kind.clone(), (limit / 2).max(SMALLEST_PAGE));
-                }
-                Err(Fault::TooLarge(why)) => return Err(Error::Unavailable(why)),
-                Err(fault) => return Err(last_word(fault)),
-            }
-        }
     }
 
     /// What this user may read.
@@ -232,9 +165,10 @@ impl Api {
     pub fn describe(&self) -> (String, String) {
         let line = self.lines.get(self.current);
         line.map_or_else(Default::default, |line| {
-            let trust = match line.address.is_tls() {
-                true => line.trust.describe(),
-                false => "plain HTTP".to_owned(),
+            let trust = if line.address.is_tls() {
+                line.trust.describe()
+            } else {
+                "plain HTTP".to_owned()
             };
             (line.address.name(), trust)
         })
@@ -273,106 +207,6 @@ impl Api {
         let reply = self.send(&Question::get(path, query), &bearer)?;
         answer::read(path, &reply)
     }
-
-    /// One attempt; a refusal holds for the whole run.
-    fn log_in(&mut self) -> Result<(), Fault> {
-        const PATH: &str = "/security/user/authenticate";
-        let basic = token::basic(&self.login.user, &self.login.password);
-        self.tally.logins += 1;
-        let reply = self.send(&Question::post(PATH, &[("raw", "true")]), &basic)?;
-        if reply.status == 200 {
-            let text = String::from_utf8_lossy(&reply.body);
-            let text = text.trim();
-            if text.is_empty()
-                || text.len() > 16 * 1024
-                || !text.is_ascii()
-                || text.contains(char::is_whitespace)
-            {
-                let why = format!("{PATH}: the answer is no token; is this Wazuh's API?");
-                return Err(Fault::Transient(why));
-            }
-            self.login.token = Some(Token::new(text, Instant::now()));
-            return Ok(());
-        }
-        let why = match answer::refuse(PATH, &reply) {
-            Fault::Unauthorized(why) => {
-                format!("{why}; check wazuh_api.user and password: a wrong one is tried once a run")
-            }
-            Fault::Final(Error::BadLogin(why) | Error::Forbidden(why)) => {
-                format!("{why}; Wazuh lets this address in again after its block_time (5 minutes)")
-            }
-            fault => return Err(fault),
-        };
-        self.login.refused = Some(why.clone());
-        Err(Error::BadLogin(why).into())
-    }
-}
-
-fn warn_of_insecurity(lines: &[Line]) {
-    for line in lines {
-        let name = line.address.name();
-        if line.address.is_tls() && matches!(line.trust, Trust::Nothing) {
-            log::warn!(
-                "wazuh_api.insecure: nobody checks that {name} is the manager, and whoever is between \
-                 can read the password; run custom-mongo check --trust and remove it"
-            );
-        } else if !line.address.is_tls() && !line.address.is_loopback() {
-            log::warn!(
-                "wazuh_api.insecure: the password goes to {name} in the clear; use https://"
-            );
-        }
-    }
-}
-
-fn open_budget(state: &Path, name: &str, most: u32, minute: Duration) -> Result<Budget, Error> {
-    let file: String = name
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || c == '.' {
-                c
-            } else {
-                '_'
-            }
-        })
-        .collect();
-    let budget = trust::folder(state)
-        .and_then(|folder| Budget::open(&folder.join(format!("{file}.requests")), most, minute));
-    budget.map_err(|error| exchange::uncounted(&error))
-}
-
-fn pairs(query: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
-    query
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-}
-
-/// The path without the agent in it: what is too slow for one is for all.
-fn kind_of(path: &str) -> String {
-    let part = |part: &str| {
-        let is_id = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        if is_id {
-            "*".to_owned()
-        } else {
-            part.to_owned()
-        }
-    };
-    path.split('/').map(part).collect::<Vec<_>>().join("/")
-}
-
-/// A page is whole: no part failed, and each row is an object.
-fn whole(path: &str, answer: Answer, limit: u64) -> Result<Page, Error> {
-    if !answer.failed.is_empty() {
-        let why = answer::describe(&answer.failed);
-        return Err(Error::Unavailable(format!("{path}: {why}")));
-    }
-    if !answer.data.is_null() {
-        return Err(Error::Unavailable(format!("{path}: the answer is no list")));
-    }
-    Ok(Page {
-        items: answer.items,
-        total: answer.total,
-        limit,
-    })
 }
 
 /// What is left of a fault when there is no further attempt.

@@ -12,15 +12,15 @@ const LINES: [&[&str]; 10] = [
     &["commands"],
     &["config"],
     &["delivery", "collect"],
-    &["spool", "store", "wazuh_api"],
+    &["alerts_log", "filter", "spool", "store", "wazuh_api"],
     &["inventory"],
-    &["alert"],
+    &["alert", "ossec_conf"],
     &["secret"],
     &["home", "setting"],
 ];
 
 /// Crates that one room alone may name.
-const DOORS: [(&str, &[&str]); 14] = [
+const DOORS: [(&str, &[&str]); 15] = [
     ("mongodb", &["store"]),
     ("bson", &["store"]),
     ("tokio", &["store"]),
@@ -30,6 +30,8 @@ const DOORS: [(&str, &[&str]); 14] = [
     ("toml", &["config"]),
     ("directories", &["home"]),
     ("crc32fast", &["spool"]),
+    ("flate2", &["alerts_log"]),
+    ("memchr", &["alerts_log"]),
     ("regex_lite", &["alert"]),
     ("ureq", &["wazuh_api"]),
     ("rustls", &["wazuh_api"]),

@@ -8,11 +8,13 @@
 )]
 
 mod call;
+mod certificate;
 mod json;
 mod lossless;
 mod mongod;
 mod proxy;
 mod scratch;
+mod tls;
 mod wazuh;
 #[path = "../packaging/wazuh-api.rs"]
 #[expect(
@@ -22,6 +24,13 @@ mod wazuh;
     reason = "a program of its own, with the lints of a script"
 )]
 mod wazuh_api;
+
+#[path = "../packaging/wazuh-api.rs"]
+#[expect(
+    dead_code,
+    reason = "a program of its own, of which each user takes a part"
+)]
+mod fake;
 
 // ---------------------------------------------------------------------------
 
@@ -33,6 +42,7 @@ mod commands;
 mod depth;
 mod documents;
 mod enrichment;
+mod filters;
 mod golden;
 mod hostile;
 mod indexes;
@@ -41,5 +51,8 @@ mod outages;
 mod owner;
 mod settings;
 mod spooled;
+mod stand_in;
 mod stores;
 mod surroundings;
+mod trust;
+mod wazuh_api;

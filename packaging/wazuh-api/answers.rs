@@ -7,6 +7,7 @@ use super::kind::Kind;
 use super::login::{Denied, User};
 use super::query::Query;
 use super::rows::iso;
+use super::security;
 use super::state::State;
 
 /// What the API says to this request.
@@ -21,6 +22,16 @@ fn decide(state: &mut State, request: &Request) -> Result<Answer, Answer> {
         return log_in(state, request);
     }
     let user = state.logins.user(request).map_err(|why| denied(&why))?;
+    if let ["security", rest @ ..] = &parts[..]
+        && rest != ["users", "me", "policies"]
+    {
+        let is_administrator = user
+            .policies
+            .iter()
+            .any(|(action, _)| action == "security:create");
+        let answer = is_administrator.then(|| security::answer(state, request, rest));
+        return answer.ok_or_else(forbidden)?.ok_or_else(absent);
+    }
     if request.method != "GET" {
         return Err(Answer::problem(
             405,
@@ -86,7 +97,7 @@ pub fn no_database(agent: &str) -> Answer {
 
 /// What an id that is not there gets: HTTP says 200.
 pub fn no_agent(agent: &str) -> Answer {
-    envelope(String::new(), 0, &[agent.to_owned()])
+    envelope("", 0, &[agent.to_owned()])
 }
 
 fn denied(why: &Denied) -> Answer {
@@ -134,7 +145,7 @@ fn plain(data: Json, message: &str) -> Answer {
 }
 
 /// Rendered items, how many there are in all, and the agents that failed with 1701.
-fn envelope(items: String, total: usize, unknown: &[String]) -> Answer {
+pub fn envelope(items: &str, total: usize, unknown: &[String]) -> Answer {
     let failure = |id: &String| {
         let error = object([
             ("code", Json::Int(1701)),
@@ -170,7 +181,7 @@ fn manager(state: &State, user: &User) -> Result<Answer, Answer> {
         ("type", text("server")),
         ("uuid", text("c842f85c-c24b-4b39-9508-093ce53482e7")),
     ]);
-    Ok(envelope(info.to_string(), 1, &[]))
+    Ok(envelope(&info.to_string(), 1, &[]))
 }
 
 /// Whoever may not see an agent is not told so: it is not in the list.
@@ -189,7 +200,7 @@ fn agents(state: &State, request: &Request, user: &User) -> Result<Answer, Answe
         .collect();
     let page = rows.iter().skip(query.offset).take(query.limit);
     let items: Vec<String> = page.map(Json::to_string).collect();
-    Ok(envelope(items.join(","), rows.len(), &unknown))
+    Ok(envelope(&items.join(","), rows.len(), &unknown))
 }
 
 fn summary(state: &State, user: &User) -> Answer {
@@ -252,12 +263,16 @@ fn agent<'a>(state: &'a State, user: &User, id: &str, kind: Kind) -> Result<&'a 
 
 fn last_scan(state: &State, user: &User, id: &str) -> Result<Answer, Answer> {
     let agent = agent(state, user, id, Kind::Syscheck)?;
-    let time = |after| match agent.has_database() {
-        true => text(iso(agent.scanned + after)),
-        false => Json::Null,
+    let time = |after| {
+        if agent.has_database() {
+            text(iso(agent.scanned + after))
+        } else {
+            Json::Null
+        }
     };
-    let scan = object([("start", time(0)), ("end", time(100))]);
-    Ok(envelope(scan.to_string(), 1, &[]))
+    let computed = object([("start", time(0)), ("end", time(100))]);
+    let scan = agent.last_scan.clone().unwrap_or(computed);
+    Ok(envelope(&scan.to_string(), 1, &[]))
 }
 
 fn rows(
@@ -275,10 +290,10 @@ fn rows(
     }
     let (number, most) = (agent.number, state.options.most_rows);
     let (items, total, rows) = page(state, number, kind, &query, policy);
-    match rows > most {
-        true => Err(too_slow()),
-        false => Ok(envelope(items, total, &[])),
+    if rows > most {
+        return Err(too_slow());
     }
+    Ok(envelope(&items, total, &[]))
 }
 
 fn too_slow() -> Answer {
@@ -384,5 +399,5 @@ fn experimental(
         .flatten()
         .filter(|id| state.fleet.agent(id).is_none());
     let unknown: Vec<String> = unknown.cloned().collect();
-    Ok(envelope(items.join(","), total, &unknown))
+    Ok(envelope(&items.join(","), total, &unknown))
 }

@@ -103,6 +103,9 @@ fn stats(state: &State) -> Json {
         ("limited", count(limited)),
         ("logins", count(state.count("/authenticate"))),
         ("connections", count(connections.len())),
-        ("peak_per_minute", count(state.peak(Duration::from_mins(1)))),
+        (
+            "peak_per_minute",
+            count(state.peak(Duration::from_secs(60))),
+        ),
     ])
 }

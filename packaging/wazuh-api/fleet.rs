@@ -44,6 +44,8 @@ pub struct Agent {
     pub version: String,
     /// Seconds since 1970 of the scan that its untouched rows come from.
     pub scanned: i64,
+    /// The item of `/syscheck/{id}/last_scan`, in place of a computed one.
+    pub last_scan: Option<Json>,
     /// The fields of `/agents` that a recorded answer had, in place of computed ones.
     pub recorded: Option<Json>,
     edits: HashMap<Kind, Edits>,
@@ -201,7 +203,7 @@ impl Fleet {
 }
 
 /// What makes a row the same row.
-fn key<'a>(kind: Kind, row: &'a Json) -> Vec<Option<&'a Json>> {
+fn key(kind: Kind, row: &Json) -> Vec<Option<&Json>> {
     kind.key().iter().map(|field| row.at(field)).collect()
 }
 
@@ -233,6 +235,7 @@ impl Agent {
             groups,
             version: "Wazuh v4.14.7".to_owned(),
             scanned: SCANNED,
+            last_scan: None,
             recorded: None,
             edits: HashMap::new(),
         }

@@ -82,7 +82,7 @@ impl Json {
         }
     }
 
-    /// As SQLite orders: nothing first, numbers by value, texts by their bytes.
+    /// As `SQLite` orders: nothing first, numbers by value, texts by their bytes.
     pub fn order(one: Option<&Self>, other: Option<&Self>) -> Ordering {
         let rank = |value: Option<&Self>| match value {
             None | Some(Self::Null) => 0,
@@ -201,10 +201,10 @@ impl Reader<'_> {
         if self.take('{') {
             let pair = |reader: &mut Self| {
                 let name = reader.text()?;
-                match reader.take(':') {
-                    true => Ok((Cow::Owned(name), reader.value()?)),
-                    false => Err(reader.fault("a colon")),
+                if !reader.take(':') {
+                    return Err(reader.fault("a colon"));
                 }
+                Ok((Cow::Owned(name), reader.value()?))
             };
             return self.items('}', pair).map(Json::Object);
         }

@@ -48,6 +48,39 @@ pub const ALL: [Kind; 17] = [
     Rootcheck,
 ];
 
+/// Further fields that `sort`, `select` and `q` take.
+const MORE: [(Kind, &str); 17] = [
+    (
+        Syscheck,
+        "date mtime file size perm uname gname md5 sha1 sha256 inode gid uid type changes attributes arch value.name value.type",
+    ),
+    (
+        Os,
+        "os.name os.version os.platform hostname version release sysname architecture os_release",
+    ),
+    (
+        Hardware,
+        "board_serial cpu.name cpu.cores ram.total ram.free",
+    ),
+    (
+        Packages,
+        "vendor description section multiarch priority install_time size source",
+    ),
+    (Hotfixes, "scan_id"),
+    (Ports, "pid state process remote.ip remote.port"),
+    (Processes, "name ppid state cmd start_time"),
+    (Netiface, "mac mtu state type"),
+    (Netaddr, "netmask broadcast"),
+    (Netproto, "gateway dhcp"),
+    (Users, "user.id user.shell user.home"),
+    (Groups, "group.id"),
+    (Services, "service.name service.state process.pid"),
+    (BrowserExtensions, "package.id"),
+    (Sca, "name score hash_file start_scan pass fail"),
+    (ScaChecks, "title result reason"),
+    (Rootcheck, "status date_first"),
+];
+
 impl Kind {
     /// The last part of `/syscollector/{id}/…`, or the first of the others' paths.
     pub fn name(self) -> &'static str {
@@ -151,77 +184,12 @@ impl Kind {
         }
     }
 
-    /// What `sort`, `select` and `q` take. With few exceptions the fields of a row.
+    /// Whether `sort`, `select` and `q` take this field.
     pub fn knows(self, field: &str) -> bool {
-        let more: &[&str] = match self {
-            Syscheck => &[
-                "date",
-                "mtime",
-                "file",
-                "size",
-                "perm",
-                "uname",
-                "gname",
-                "md5",
-                "sha1",
-                "sha256",
-                "inode",
-                "gid",
-                "uid",
-                "type",
-                "changes",
-                "attributes",
-                "arch",
-                "value.name",
-                "value.type",
-            ],
-            Os => &[
-                "os.name",
-                "os.version",
-                "os.platform",
-                "hostname",
-                "version",
-                "release",
-                "sysname",
-                "architecture",
-                "os_release",
-            ],
-            Hardware => &[
-                "board_serial",
-                "cpu.name",
-                "cpu.cores",
-                "ram.total",
-                "ram.free",
-            ],
-            Packages => &[
-                "vendor",
-                "description",
-                "section",
-                "multiarch",
-                "priority",
-                "install_time",
-                "size",
-                "source",
-            ],
-            Hotfixes => &["scan_id"],
-            Ports => &["pid", "state", "process", "remote.ip", "remote.port"],
-            Processes => &["name", "ppid", "state", "cmd", "start_time"],
-            Netiface => &["mac", "mtu", "state", "type"],
-            Netaddr => &["netmask", "broadcast"],
-            Netproto => &["gateway", "dhcp"],
-            Users => &["user.id", "user.shell", "user.home"],
-            Groups => &["group.id"],
-            Services => &["service.name", "service.state", "process.pid"],
-            BrowserExtensions => &["package.id"],
-            Sca => &["name", "score", "hash_file", "start_scan", "pass", "fail"],
-            ScaChecks => &["title", "result", "reason"],
-            Rootcheck => &["status", "date_first"],
-        };
+        let mut more = MORE.iter().filter(|(kind, _)| *kind == self);
+        let more = more.any(|(_, names)| names.split(' ').any(|name| name == field));
         let scan = self.is_syscollector() && self != Hotfixes && field == "scan.id";
         let agent = self.is_syscollector() && field == "agent_id";
-        scan || agent
-            || self.stamp() == Some(field)
-            || self.key().contains(&field)
-            || more.contains(&field)
+        scan || agent || self.stamp() == Some(field) || self.key().contains(&field) || more
     }
 }

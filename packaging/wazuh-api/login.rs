@@ -58,6 +58,14 @@ impl User {
         }
     }
 
+    /// Who may make users.
+    pub fn administrator(name: &str, password: &str) -> Self {
+        let mut user = Self::reader(name, password);
+        let all = ("security:create".to_owned(), "*:*:*".to_owned());
+        user.policies.push(all);
+        user
+    }
+
     /// Whether this action is allowed on this agent.
     pub fn may(&self, action: &str, agent: &Agent) -> bool {
         let covers = |resource: &str| {

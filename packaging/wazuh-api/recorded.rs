@@ -51,6 +51,12 @@ fn take(fleet: &mut Fleet, answer: &Json) {
         .at("body.data.affected_items")
         .map_or(&[][..], Json::as_list);
     let kind = match parts[..] {
+        ["syscheck", id, "last_scan"] => {
+            let scan = items.first().cloned();
+            return bare(fleet, id)
+                .into_iter()
+                .for_each(|agent| agent.last_scan.clone_from(&scan));
+        }
         ["agents"] => return items.iter().for_each(|item| agent(fleet, item)),
         ["syscollector", _, name] => Kind::named(name),
         ["syscheck", _] => Some(Kind::Syscheck),

@@ -25,12 +25,11 @@ pub fn count(agent: &Agent, kind: Kind, shape: Shape) -> usize {
         Kind::Os | Kind::Hardware | Kind::BrowserExtensions => 1,
         Kind::Hotfixes if windows => 5,
         Kind::Hotfixes => 0,
-        Kind::Ports => 8,
         Kind::Processes => 12,
         Kind::Netiface | Kind::Netaddr | Kind::Netproto | Kind::Rootcheck | Kind::Sca => 2,
         Kind::Users | Kind::Groups => 4,
         Kind::Services => 5,
-        Kind::ScaChecks => 8,
+        Kind::Ports | Kind::ScaChecks => 8,
     }
 }
 
@@ -90,12 +89,10 @@ pub fn mix(seed: u64) -> u64 {
 
 /// `length` hex digits for a seed.
 fn digest(seed: u64, length: usize) -> Json {
-    let mut all = String::new();
-    let mut seed = seed;
-    while all.len() < length {
-        seed = mix(seed);
-        all += &format!("{seed:016x}");
-    }
+    let parts = std::iter::successors(Some(mix(seed)), |seed| Some(mix(*seed)));
+    let parts = parts.take(length.div_ceil(16));
+    let parts: Vec<String> = parts.map(|part| format!("{part:016x}")).collect();
+    let mut all = parts.concat();
     all.truncate(length);
     Json::Text(all)
 }
@@ -209,7 +206,11 @@ fn windows_file(agent: &Agent, index: usize) -> Json {
 fn registry(agent: &Agent, index: usize) -> Json {
     let seed = seed(agent, index + 1_000_000);
     let file = text(format!("HKEY_LOCAL_MACHINE\\Software\\Vendor{}", index / 6));
-    let arch = text(if index / 3 % 2 == 0 { "[x32]" } else { "[x64]" });
+    let arch = text(if (index / 3).is_multiple_of(2) {
+        "[x32]"
+    } else {
+        "[x64]"
+    });
     if index.is_multiple_of(3) {
         return object([
             ("gid", text("S-1-5-18")),
@@ -620,7 +621,7 @@ fn check(agent: &Agent, index: usize) -> Json {
     let pair = |name: &'static str, value: &str, kind: &'static str, other: &str| {
         Json::List(vec![object([(name, text(value)), (kind, text(other))])])
     };
-    let passed = (index + agent.number as usize) % 4 != 0;
+    let passed = !(index + agent.number as usize).is_multiple_of(4);
     object([
         ("policy_id", policy_id(index / 4)),
         ("id", int(19_000 + index)),

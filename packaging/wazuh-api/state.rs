@@ -11,6 +11,7 @@ use super::http::{Answer, Request};
 use super::kind::Kind;
 use super::login::{Logins, User};
 use super::rows::Shape;
+use super::security::Registry;
 
 /// How the server is set up; most of it can be changed while it runs.
 #[derive(Debug, Clone)]
@@ -52,7 +53,7 @@ impl Default for Options {
             users: vec![User::reader("custom-mongo", "Secret.Fake.1")],
             ttl: 900,
             per_minute: 300,
-            window: Duration::from_mins(1),
+            window: Duration::from_secs(60),
             idle: Duration::from_secs(5),
             experimental: false,
             most_rows: usize::MAX,
@@ -162,6 +163,7 @@ pub struct State {
     pub options: Options,
     pub fleet: Fleet,
     pub logins: Logins,
+    pub(super) registry: Registry,
     pub seen: Vec<Seen>,
     orders: Vec<Order>,
     window: Option<(Instant, usize)>,
@@ -186,6 +188,7 @@ impl State {
             options,
             fleet,
             logins,
+            registry: Registry::default(),
             seen: Vec::new(),
             orders: Vec::new(),
             window: None,
@@ -284,10 +287,10 @@ impl State {
         if let Some(held) = self.views.held.get(&key) {
             return Arc::clone(held);
         }
-        let made = Arc::new(make(&self.fleet));
-        self.views.rows += made.len();
-        self.views.held.insert(key, Arc::clone(&made));
-        made
+        let rendered = Arc::new(make(&self.fleet));
+        self.views.rows += rendered.len();
+        self.views.held.insert(key, Arc::clone(&rendered));
+        rendered
     }
 }
 

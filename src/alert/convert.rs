@@ -221,12 +221,27 @@ impl<'a, 'w> Converter<'a, 'w> {
     fn string(&mut self, text: Text<'_>) {
         self.element(tag::STRING);
         let mark = self.out.open_text();
+        let from = self.out.len();
+        let escaped = text.is_escaped();
         let damage = text.unescape_into(self.out.buffer());
+        if escaped
+            && self
+                .out
+                .bytes()
+                .get(from..)
+                .unwrap_or_default()
+                .contains(&0)
+        {
+            self.defects.note_brittle();
+        }
         self.out.close_text(mark);
         self.note_damage(damage);
     }
 
     fn number(&mut self, text: &str) {
+        if text.len() > number::SAFE_DIGITS {
+            self.defects.note_brittle();
+        }
         match number::classify(text) {
             Number::Int(value) => {
                 self.element(tag::INT64);

@@ -53,6 +53,7 @@ pub(crate) struct Defects {
     named: Vec<(String, What)>,
     more: usize,
     lossy: bool,
+    brittle: bool,
 }
 
 impl Defects {
@@ -87,6 +88,16 @@ impl Defects {
     /// Whether something was lost that only the original text still has.
     pub(crate) fn is_lossy(&self) -> bool {
         self.lossy
+    }
+
+    /// Notes a value that does not survive the way through wazuh-integratord.
+    pub(crate) fn note_brittle(&mut self) {
+        self.brittle = true;
+    }
+
+    /// Whether the hook's copy of this alert may be poorer than the line in alerts.json.
+    pub(crate) fn is_brittle(&self) -> bool {
+        self.brittle
     }
 
     /// Writes the field `_defects`: a list of {path, what}.

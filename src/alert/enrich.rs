@@ -12,17 +12,19 @@ use super::{Alert, Level, NotAnAlert, time, trim};
 
 mod settings;
 
-pub use settings::{RedactSettings, Settings};
+pub use settings::{Bands, RedactSettings, Settings};
 
 /// The version of the documents that this program writes, `_schema`.
 pub const SCHEMA: i64 = 1;
 
 /// Names at the top of a document that are ours; an alert's own field of such a name moves to
 /// `_original`.
-const OURS: [&str; 16] = [
+const OURS: [&str; 18] = [
     "_id",
     "_agent",
     "_assessment_category",
+    "_completed_at",
+    "_completed_from",
     "_defects",
     "_expire_at",
     "_options",
@@ -43,6 +45,10 @@ const OURS: [&str; 16] = [
 pub enum Source {
     /// wazuh-integratord called us.
     Hook,
+    /// A line of alerts.json, live.
+    Follow,
+    /// A line of alerts.json or one of its archives, after the fact.
+    Backfill,
     /// Replayed by hand with `--test`.
     Test,
     /// The built-in sample of `--test`: its document expires after an hour.
@@ -57,6 +63,8 @@ impl Source {
     pub fn name(self) -> &'static str {
         match self {
             Self::Hook => "hook",
+            Self::Follow => "follow",
+            Self::Backfill => "backfill",
             Self::Test | Self::Sample => "test",
         }
     }
@@ -67,6 +75,8 @@ impl Source {
             Self::Hook => 1,
             Self::Test => 2,
             Self::Sample => 3,
+            Self::Follow => 4,
+            Self::Backfill => 5,
         }
     }
 
@@ -75,6 +85,8 @@ impl Source {
         match code {
             2 => Self::Test,
             3 => Self::Sample,
+            4 => Self::Follow,
+            5 => Self::Backfill,
             _ => Self::Hook,
         }
     }
@@ -122,12 +134,25 @@ pub struct Enricher {
 }
 
 /// A document that is ready to be written.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Document<'a> {
-    /// `_id`: 32 hex digits.
-    pub id: String,
     /// BSON.
     pub bson: &'a [u8],
+    /// When it happened, in milliseconds since 1970; when it was received where it does not say.
+    pub time: i64,
+    /// When MongoDB will delete it, in milliseconds since 1970; none is never.
+    pub expires_at: Option<i64>,
+    /// Whether the hook's copy of the same alert may be poorer: wazuh-integratord passes numbers
+    /// through a double, ends texts at NUL and may cut `full_log`.
+    pub brittle: bool,
+}
+
+impl<'a> Document<'a> {
+    /// `_id`: 32 hex digits.
+    pub fn id(&self) -> &'a str {
+        let id = self.bson.get(ID_AT..ID_AT + identity::LENGTH);
+        std::str::from_utf8(id.unwrap_or_default()).unwrap_or_default()
+    }
 }
 
 /// What is read from an alert before anything is added to it.
@@ -138,7 +163,13 @@ struct Facts {
     category: String,
     timestamp: Option<i64>,
     labels: Vec<(String, String)>,
+    /// Its length in bytes.
+    full_log: usize,
 }
+
+/// A block of another format before ours in ossec.conf cuts `full_log` to 165 bytes
+/// (`os_integrator/integrator.c`); the last of them may be dots.
+const CUT_FULL_LOG: usize = 160;
 
 impl Enricher {
     /// Prepares the settings for use; `site` is part of every identity.
@@ -180,13 +211,15 @@ impl Enricher {
         let facts = self.facts(&mut defects, lost);
         write_options(receipt.options, &mut self.out, &mut defects);
         self.redact_and_keep(body, lost);
-        self.add(&facts, receipt, &defects);
+        let expires_at = self.expire_at(&facts, receipt);
+        self.add(&facts, receipt, &defects, expires_at);
         self.out.close(begin);
         set_id(&mut self.out, &facts.id);
-        let id = String::from_utf8_lossy(&facts.id).into_owned();
         Ok(Document {
-            id,
             bson: self.out.bytes(),
+            time: facts.timestamp.unwrap_or(receipt.received_at),
+            expires_at,
+            brittle: defects.is_brittle() || facts.full_log > CUT_FULL_LOG,
         })
     }
 
@@ -209,6 +242,7 @@ impl Enricher {
             timestamp,
             labels: self.labels(alert, agent_id),
             agent_id: agent_id.to_owned(),
+            full_log: alert.field(&["full_log"]).map_or(0, |log| log.value.len()),
         }
     }
 
@@ -281,8 +315,13 @@ impl Enricher {
         }
     }
 
-    fn add(&mut self, facts: &Facts, receipt: &Receipt<'_>, defects: &Defects) {
-        let expire_at = self.expire_at(facts, receipt);
+    fn add(
+        &mut self,
+        facts: &Facts,
+        receipt: &Receipt<'_>,
+        defects: &Defects,
+        expires_at: Option<i64>,
+    ) {
         let out = &mut self.out;
         out.string("agent_id", &facts.agent_id);
         out.string("_risk_score", facts.risk.name());
@@ -294,7 +333,7 @@ impl Enricher {
         out.string("_source", receipt.source.name());
         out.string("_site", &self.site);
         out.int("_schema", SCHEMA);
-        if let Some(at) = expire_at {
+        if let Some(at) = expires_at {
             out.date("_expire_at", at);
         }
         if !facts.labels.is_empty() {

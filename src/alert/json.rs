@@ -291,6 +291,11 @@ fn is_number(text: &[u8]) -> bool {
 
 impl Text<'_> {
     /// Appends the text with its escapes resolved, as valid UTF-8.
+    /// Whether it holds escapes; without them there is no NUL in it.
+    pub(crate) fn is_escaped(&self) -> bool {
+        self.escaped
+    }
+
     pub(crate) fn unescape_into(self, out: &mut Vec<u8>) -> Damage {
         if !self.escaped {
             return append_utf8(self.inside, out);

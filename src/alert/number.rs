@@ -12,7 +12,7 @@ pub(crate) enum Number {
 }
 
 /// Fifteen significant digits survive the way through a double and back (`DBL_DIG` of C).
-const SAFE_DIGITS: usize = 15;
+pub(crate) const SAFE_DIGITS: usize = 15;
 /// Beyond this the decimal exponent may leave a double's normal range.
 const SAFE_EXPONENT: i64 = 290;
 const DECIMAL_DIGITS: usize = 34;
@@ -124,6 +124,14 @@ impl Parts {
         let sign = u128::from(self.negative) << 127;
         Some((sign | biased << 113 | coefficient).to_le_bytes())
     }
+}
+
+/// The text of a decimal128 as `as_decimal` writes it: digits, `e`, exponent.
+pub(crate) fn decimal_text(bytes: &[u8]) -> Option<String> {
+    let bits = u128::from_le_bytes(bytes.try_into().ok()?);
+    let exponent = i64::try_from(bits >> 113 & 0x3FFF).ok()? - DECIMAL_BIAS;
+    let sign = if bits >> 127 == 1 { "-" } else { "" };
+    Some(format!("{sign}{}e{exponent}", bits & ((1 << 113) - 1)))
 }
 
 #[cfg(test)]

@@ -148,7 +148,8 @@ fn deliver_to(
         enricher,
         started,
         timeout,
-    );
+    )
+    .filtered(settings.filter());
     delivery.deliver(raw, receipt).map_err(|error| Failure {
         status: match error {
             Error::NotAnAlert { .. } => status::NO_ALERT,
@@ -294,6 +295,9 @@ fn note(call: &Call, home: &Home, received_at: i64, started: Instant, outcome: &
             already_there: true,
         } if call.debug => {
             format!("custom-mongo: was there already, {took} ms")
+        }
+        Outcome::Filtered(refusal) if call.debug => {
+            format!("custom-mongo: not stored, {refusal}")
         }
         _ => return,
     };

@@ -150,9 +150,10 @@ impl<'a> Spools<'a> {
         let mut total = Drained::default();
         let store = Store::open(&self.settings.store, CONNECT)?;
         let mut enricher = self.settings.enricher()?;
+        let filter = self.settings.filter();
         let mut stopped = None;
         for spool in &spools {
-            match delivery::drain_all(spool, &store, &mut enricher) {
+            match delivery::drain_all(spool, &store, &mut enricher, &filter) {
                 Ok(drained) => total.add(drained),
                 Err(error) => stopped = Some(error),
             }
@@ -184,14 +185,22 @@ impl<'a> Spools<'a> {
 
     fn print_drained(&self, total: &Drained, left: u64) {
         let (stored, already_there, dead) = (total.stored, total.already_there, total.dead);
+        let filtered = total.filtered;
         match self.format {
             Format::Json => output::json(&json!({
-                "stored": stored, "already_there": already_there, "dead": dead, "left": left,
+                "stored": stored, "already_there": already_there, "dead": dead, "filtered": filtered,
+                "left": left,
             })),
             Format::Quiet => {}
-            Format::Text => output::line(&format!(
-                "{stored} stored, {already_there} already there, {dead} dead letters, {left} left"
-            )),
+            Format::Text => {
+                let filtered = match filtered {
+                    0 => String::new(),
+                    count => format!("{count} filtered, "),
+                };
+                output::line(&format!(
+                    "{stored} stored, {already_there} already there, {dead} dead letters, {filtered}{left} left"
+                ));
+            }
         }
     }
 

@@ -12,9 +12,12 @@ use crate::alert::enrich::{Enricher, Receipt, Source};
 use crate::alert::{self, time};
 use crate::config::Settings;
 use crate::delivery::{Delivery, Error, Outcome};
+use crate::filter::Filter;
 use crate::home::Home;
 use crate::spool::Spool;
 use crate::store::{self, Store};
+
+mod choice;
 
 /// How long reading a document back may take.
 const READ_BACK: Duration = Duration::from_secs(5);
@@ -70,7 +73,7 @@ pub fn run(
     let mut enricher = settings.enricher()?;
     for raw in split(&text) {
         let status = match run {
-            Run::Dry => dry(raw, source, &mut enricher)?,
+            Run::Dry => dry(raw, source, &mut enricher, &settings.filter())?,
             Run::Deliver => deliver(raw, source, settings, home, format)?,
         };
         worst = worst.max(status);
@@ -112,7 +115,7 @@ fn split(text: &[u8]) -> Vec<&[u8]> {
     }
 }
 
-fn dry(raw: &[u8], source: Source, enricher: &mut Enricher) -> Result<u8> {
+fn dry(raw: &[u8], source: Source, enricher: &mut Enricher, filter: &Filter) -> Result<u8> {
     let receipt = Receipt {
         received_at: now(),
         source,
@@ -124,6 +127,9 @@ fn dry(raw: &[u8], source: Source, enricher: &mut Enricher) -> Result<u8> {
     match document {
         Ok(document) => {
             log::info!("{} bytes enriched in {took} ns", raw.len());
+            if let Some(refusal) = filter.refuses(&alert::facts(document.bson)) {
+                output::error_line(&format!("custom-mongo: it would not be stored: {refusal}"));
+            }
             output::json(&store::to_json(document.bson)?);
             Ok(status::DONE)
         }
@@ -186,11 +192,12 @@ fn deliver(
                 "enriched",
                 format!(
                     "_id {}, {} bytes of BSON, {took} µs",
-                    document.id,
+                    document.id(),
                     document.bson.len()
                 ),
             );
-            Some(document.id)
+            choice::tell(&mut story, home, &settings.filter(), document.bson);
+            Some(document.id().to_owned())
         }
         Err(_) => None,
     };
@@ -205,6 +212,7 @@ fn deliver(
         began,
         None,
     )
+    .filtered(settings.filter())
     .by_hand();
     let outcome = delivery.deliver(raw, &receipt);
     let status = tell_outcome(&mut story, &outcome, began.elapsed());
@@ -233,6 +241,9 @@ fn tell_outcome(story: &mut Story, outcome: &Result<Outcome, Error>, took: Durat
             "spooled",
             format!("on disk, {took}; see custom-mongo spool status"),
         ),
+        Ok(Outcome::Filtered(refusal)) => {
+            story.tell("filtered", format!("{refusal}; it is not stored"));
+        }
         Err(error) => {
             story.tell("failed", error.to_string());
             return match error {

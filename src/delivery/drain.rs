@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::alert::enrich::{Enricher, Receipt, Source};
+use crate::filter::Filter;
 use crate::spool::{self, DeadLetter, Entry, EntryRef, Spool};
 use crate::store::{self, Store, Written};
 
@@ -77,6 +78,8 @@ pub struct Drained {
     pub already_there: u64,
     /// Kept as dead letters.
     pub dead: u64,
+    /// Taken out by a filter that could not be read when they came.
+    pub filtered: u64,
     /// Refused by MongoDB, and back in the spool, since the dead letters' share is used up.
     put_back: u64,
     /// Whether MongoDB decided on any.
@@ -94,6 +97,7 @@ impl Drained {
         self.stored += other.stored;
         self.already_there += other.already_there;
         self.dead += other.dead;
+        self.filtered += other.filtered;
         self.reached_store |= other.reached_store;
     }
 }
@@ -125,6 +129,7 @@ pub(super) fn drain(
     spool: &Spool,
     store: &Store,
     enricher: &mut Enricher,
+    filter: Option<&Filter>,
     limits: &Limits,
 ) -> Result<Drained, Error> {
     let mut drain = spool.drain()?.ok_or_else(|| Error::Busy(spool.drainer()))?;
@@ -135,8 +140,13 @@ pub(super) fn drain(
         if batch.is_empty() {
             break;
         }
-        let entries: Vec<Entry> = batch.into_iter().map(|(_, entry)| entry).collect();
-        let counts = write(spool, store, enricher, &entries, &limits)?;
+        let mut entries: Vec<Entry> = batch.into_iter().map(|(_, entry)| entry).collect();
+        let all = entries.len();
+        if let Some(filter) = filter {
+            entries.retain(|entry| !is_refused(enricher, filter, entry));
+        }
+        let mut counts = write(spool, store, enricher, &entries, &limits)?;
+        counts.filtered = (all - entries.len()) as u64;
         drain.settle()?;
         total.add(counts);
         if counts.put_back > 0 {
@@ -183,13 +193,20 @@ fn write(
     Ok(counts)
 }
 
-fn document(enricher: &mut Enricher, entry: &Entry) -> Result<Vec<u8>, String> {
-    let receipt = Receipt {
+fn receipt(entry: &Entry) -> Receipt<'_> {
+    Receipt {
         received_at: entry.received_at_ms,
         source: Source::of_code(entry.source),
         options: &entry.options,
-    };
-    let document = enricher.document(&entry.raw, &receipt);
+    }
+}
+
+fn is_refused(enricher: &mut Enricher, filter: &Filter, entry: &Entry) -> bool {
+    super::refused(enricher, filter, &entry.raw, &receipt(entry)).is_some()
+}
+
+fn document(enricher: &mut Enricher, entry: &Entry) -> Result<Vec<u8>, String> {
+    let document = enricher.document(&entry.raw, &receipt(entry));
     document
         .map(|document| document.bson.to_vec())
         .map_err(|why| why.to_string())
@@ -202,6 +219,7 @@ fn bury(spool: &Spool, entry: &Entry, reason: &str, counts: &mut Drained) -> Res
         source: entry.source,
         options: &entry.options,
         raw: &entry.raw,
+        offset: None,
     });
     match buried {
         Ok(_) => counts.dead += 1,

@@ -1,6 +1,7 @@
 //! What a delivery comes to, and in which words.
 
 use crate::alert::NotAnAlert;
+use crate::filter::Refusal;
 use crate::spool;
 
 /// What became of an alert.
@@ -13,6 +14,8 @@ pub enum Outcome {
     },
     /// It is durably on disk; the reason, if it was to go to MongoDB.
     Spooled(Option<String>),
+    /// A filter took it: it is not stored, as the settings want it.
+    Filtered(Refusal),
 }
 
 /// Why an alert is neither in MongoDB nor in the spool.

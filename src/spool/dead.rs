@@ -34,6 +34,9 @@ pub struct DeadLetter<'a> {
     pub options: &'a [u8],
     /// The alert's bytes.
     pub raw: &'a [u8],
+    /// Where its line begins in a file that may be read again: the same bytes at the same place are
+    /// one letter, whenever they are read.
+    pub offset: Option<u64>,
 }
 
 /// What a dead letter holds.
@@ -77,10 +80,25 @@ impl Spool {
     /// that a drain that died between `bury` and `settle` leaves no second one.
     pub fn bury(&self, letter: &DeadLetter<'_>) -> Result<String> {
         let (id, blocks) = identify(letter);
+        if let Some(known) = self.known_line(letter, &id)? {
+            return Ok(known);
+        }
         if !self.letter(&id).exists() {
             self.check_share(blocks * BLOCK)?;
         }
         self.keep(id, letter)
+    }
+
+    /// A letter of the same line, whenever it was read.
+    fn known_line(&self, letter: &DeadLetter<'_>, id: &str) -> Result<Option<String>> {
+        if letter.offset.is_none() {
+            return Ok(None);
+        }
+        let hash = |id: &str| id.split('-').nth(1).map(str::to_owned);
+        let wanted = hash(id);
+        Ok(ids(&self.graves())?
+            .into_iter()
+            .find(|known| hash(known) == wanted))
     }
 
     /// Damage takes no share: it gives up as much in its segment, and no sender can cause it.

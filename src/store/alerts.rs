@@ -1,11 +1,13 @@
 //! The collection `alerts`: insert only. A document that is there already is never touched.
 
+use mongodb::action::Find;
 use mongodb::bson::{RawDocumentBuf, doc};
 use mongodb::error::{Error as DriverError, ErrorKind, InsertManyError};
 use mongodb::{Collection, Database};
 use serde_json::Value;
+use std::collections::HashSet;
 
-use super::{Error, MAX_DOCUMENT, Written, refusal};
+use super::{Batch, Error, MAX_DOCUMENT, Written, refusal};
 
 pub(super) const NAME: &str = "alerts";
 /// The code of a duplicate key (<https://www.mongodb.com/docs/manual/reference/error-codes/>).
@@ -32,7 +34,7 @@ pub(super) async fn insert(
     if batch.is_empty() {
         return Ok(written);
     }
-    let answers = insert_batch(&collection, &batch).await?;
+    let answers = insert_all(&collection, &batch).await?;
     for (place, answer) in places.into_iter().zip(answers) {
         if let Some(slot) = written.get_mut(place) {
             *slot = answer;
@@ -51,7 +53,7 @@ fn prepare(document: &[u8]) -> Result<RawDocumentBuf, String> {
     RawDocumentBuf::from_bytes(document.to_vec()).map_err(|error| error.to_string())
 }
 
-async fn insert_batch(
+async fn insert_all(
     collection: &Collection<RawDocumentBuf>,
     batch: &[RawDocumentBuf],
 ) -> Result<Vec<Written>, Error> {
@@ -100,29 +102,146 @@ fn answers(error: &DriverError, count: usize) -> Result<Vec<Written>, Error> {
         return Err(refusal::sort(error));
     };
     if let Some(error) = write_concern_error {
-        return Err(Error::Unavailable(format!(
-            "written, but not confirmed by a majority: {}",
-            refusal::one_line(&error.message)
-        )));
+        return Err(unconfirmed(&error.message));
     }
     let mut written = vec![Written::New; count];
     for error in write_errors.iter().flatten() {
-        // Behind ` dup key:` the server repeats the alert's own text.
-        let message = error.message.split(" dup key:").next().unwrap_or_default();
-        let said = format!("{} ({})", refusal::one_line(message), error.code);
-        let answer = match error.code {
-            DUPLICATE_KEY if is_id(message) => Written::AlreadyThere,
-            code if !refusal::is_documents_fault(code) => {
-                return Err(Error::Unavailable(format!("MongoDB: {said}")));
+        let answer = answer(error.code, &error.message)?;
+        *written.get_mut(error.index).ok_or_else(nonsense)? = answer;
+    }
+    Ok(written)
+}
+
+/// What a write error says of its document.
+fn answer(code: i32, message: &str) -> Result<Written, Error> {
+    // Behind ` dup key:` the server repeats the alert's own text.
+    let message = message.split(" dup key:").next().unwrap_or_default();
+    let said = format!("{} ({code})", refusal::one_line(message));
+    match code {
+        DUPLICATE_KEY if is_id(message) => Ok(Written::AlreadyThere),
+        code if !refusal::is_documents_fault(code) => {
+            Err(Error::Unavailable(format!("MongoDB: {said}")))
+        }
+        _ => Ok(Written::Rejected(said)),
+    }
+}
+
+fn unconfirmed(message: &str) -> Error {
+    let message = refusal::one_line(message);
+    Error::Unavailable(format!(
+        "written, but not confirmed by a majority: {message}"
+    ))
+}
+
+fn nonsense() -> Error {
+    Error::Unavailable("MongoDB answered nonsense".to_owned())
+}
+
+/// Inserts the documents at these places, unordered; their answers go to the same places.
+pub(super) async fn insert_batch(
+    database: &Database,
+    batch: &Batch,
+    places: &[usize],
+    written: &mut [Written],
+) -> Result<(), Error> {
+    let concern = concern(database)?;
+    for part in batch.parts(places) {
+        let answers = match insert_part(database, batch, &part, &concern).await {
+            // A command that fails as a whole does not say which document is at fault.
+            Err(Error::Rejected(_)) if part.len() > 1 => {
+                each(database, batch, &part, &concern).await?
             }
-            _ => Written::Rejected(said),
+            Err(Error::Rejected(why)) => vec![Written::Rejected(why)],
+            other => other?,
         };
-        match written.get_mut(error.index) {
-            Some(slot) => *slot = answer,
-            None => return Err(Error::Unavailable("MongoDB answered nonsense".to_owned())),
+        for (place, answer) in part.iter().zip(answers) {
+            *written.get_mut(*place).ok_or_else(nonsense)? = answer;
+        }
+    }
+    Ok(())
+}
+
+async fn each(
+    database: &Database,
+    batch: &Batch,
+    part: &[usize],
+    concern: &RawDocumentBuf,
+) -> Result<Vec<Written>, Error> {
+    let mut written = Vec::with_capacity(part.len());
+    for place in part {
+        match insert_part(database, batch, &[*place], concern).await {
+            Ok(answer) => written.extend(answer),
+            Err(Error::Rejected(why)) => written.push(Written::Rejected(why)),
+            Err(other) => return Err(other),
         }
     }
     Ok(written)
+}
+
+async fn insert_part(
+    database: &Database,
+    batch: &Batch,
+    part: &[usize],
+    concern: &RawDocumentBuf,
+) -> Result<Vec<Written>, Error> {
+    let command = batch.command(part, concern.as_bytes());
+    let command = command.ok_or_else(|| Error::Rejected("the documents are no BSON".to_owned()))?;
+    let reply = database.run_raw_command(command).await;
+    let reply = reply.map_err(|error| refusal::sort(&error))?;
+    if let Ok(concern) = reply.get_document("writeConcernError") {
+        return Err(unconfirmed(concern.get_str("errmsg").unwrap_or_default()));
+    }
+    let mut written = vec![Written::New; part.len()];
+    let Ok(errors) = reply.get_array("writeErrors") else {
+        return Ok(written);
+    };
+    for error in errors {
+        let error = error.as_document().ok_or_else(nonsense)?;
+        let code = error.get_i32("code").map_err(|_| nonsense())?;
+        let index = error.get_i32("index").map_err(|_| nonsense())?;
+        let index = usize::try_from(index).map_err(|_| nonsense())?;
+        let message = error.get_str("errmsg").unwrap_or_default();
+        *written.get_mut(index).ok_or_else(nonsense)? = answer(code, message)?;
+    }
+    Ok(written)
+}
+
+/// The write concern of the settings as a command wants it.
+pub(super) fn concern(database: &Database) -> Result<RawDocumentBuf, Error> {
+    let concern = database.write_concern().cloned().unwrap_or_default();
+    mongodb::bson::serialize_to_raw_document_buf(&concern)
+        .map_err(|error| Error::Settings(format!("store.uri: write concern: {error}")))
+}
+
+/// Which are there, by the index of `_id` alone: no document is read.
+pub(super) async fn look(database: &Database, batch: &Batch) -> Result<Vec<Written>, Error> {
+    let ids: Vec<&str> = (0..batch.len()).map(|place| batch.id(place)).collect();
+    let collection: Collection<RawDocumentBuf> = database.collection(NAME);
+    let wanted = doc! { "_id": { "$in": &ids } };
+    let found = all(collection.find(wanted).projection(doc! { "_id": 1 })).await?;
+    let there: HashSet<&str> = found
+        .iter()
+        .filter_map(|found| found.get_str("_id").ok())
+        .collect();
+    let state = |id: &str| {
+        if there.contains(id) {
+            Written::AlreadyThere
+        } else {
+            Written::New
+        }
+    };
+    Ok(ids.into_iter().map(state).collect())
+}
+
+/// Everything that a query finds.
+pub(super) async fn all(find: Find<'_, RawDocumentBuf>) -> Result<Vec<RawDocumentBuf>, Error> {
+    let sorted = |error: DriverError| refusal::sort(&error);
+    let mut cursor = find.await.map_err(sorted)?;
+    let mut found = Vec::new();
+    while cursor.advance().await.map_err(sorted)? {
+        found.push(cursor.current().to_owned());
+    }
+    Ok(found)
 }
 
 /// Whether a duplicate is one of `_id` and not of a unique index that somebody has added.

@@ -3,14 +3,10 @@
 use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
-use mongodb::error::ErrorKind;
 use mongodb::options::IndexOptions;
 use mongodb::{Collection, Database, IndexModel};
 
 use super::{Error, Indexes, alerts, refusal, runs, states};
-
-/// Not authorised (<https://www.mongodb.com/docs/manual/reference/error-codes/>).
-const UNAUTHORIZED: i32 = 13;
 
 /// Name and keys of each.
 pub(super) fn models() -> Vec<IndexModel> {
@@ -102,13 +98,10 @@ pub(super) async fn create_for_inventory(
         .chain([states::NAME, runs::NAME]);
     for name in ours {
         let collection: Collection<Document> = database.collection(name);
-        if let Err(error) = collection.create_indexes(of_inventory(name)).await {
-            return match error.kind.as_ref() {
-                ErrorKind::Command(command) if command.code == UNAUTHORIZED => {
-                    Ok(Indexes::NotAllowed)
-                }
-                _ => Err(refusal::sort(&error)),
-            };
+        match collection.create_indexes(of_inventory(name)).await {
+            Ok(_) => {}
+            Err(error) if refusal::is_unauthorized(&error) => return Ok(Indexes::NotAllowed),
+            Err(error) => return Err(refusal::sort(&error)),
         }
     }
     Ok(Indexes::Created)
@@ -116,18 +109,27 @@ pub(super) async fn create_for_inventory(
 
 pub(super) async fn create_if_empty(database: Database) -> Result<Indexes, Error> {
     let collection: Collection<Document> = database.collection(alerts::NAME);
-    let created = async {
-        if collection.estimated_document_count().await? > 0 {
-            return Ok(Indexes::LeftAlone);
-        }
-        collection.create_indexes(models()).await?;
-        Ok(Indexes::Created)
-    };
-    created
-        .await
-        .or_else(|error: mongodb::error::Error| match error.kind.as_ref() {
-            // Who may insert and no more still delivers.
-            ErrorKind::Command(command) if command.code == UNAUTHORIZED => Ok(Indexes::NotAllowed),
-            _ => Err(refusal::sort(&error)),
-        })
+    match collection.estimated_document_count().await {
+        Ok(0) => create(database).await,
+        Ok(_) => Ok(Indexes::LeftAlone),
+        Err(error) => not_allowed(&error),
+    }
+}
+
+/// Creates those that are missing, however large the collection is.
+pub(super) async fn create(database: Database) -> Result<Indexes, Error> {
+    let collection: Collection<Document> = database.collection(alerts::NAME);
+    match collection.create_indexes(models()).await {
+        Ok(_) => Ok(Indexes::Created),
+        Err(error) => not_allowed(&error),
+    }
+}
+
+/// Who may insert and no more still delivers.
+fn not_allowed(error: &mongodb::error::Error) -> Result<Indexes, Error> {
+    if refusal::is_unauthorized(error) {
+        Ok(Indexes::NotAllowed)
+    } else {
+        Err(refusal::sort(error))
+    }
 }

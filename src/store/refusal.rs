@@ -12,6 +12,8 @@ const NOT_THE_DOCUMENT: [i32; 31] = [
     9001, 10058, 10107, 11600, 11601, 11602, 13388, 13435, 14031,
 ];
 
+const UNAUTHORIZED: i32 = 13;
+
 /// Codes of a failed command that are the fault of a document in it: `BadValue`, `FailedToParse`,
 /// `Overflow` (nesting), `InvalidBSON`, `DollarPrefixedFieldName`, `DocumentValidationFailure`,
 /// `BSONObjectTooLarge`, and invalid or too large BSON before any command is read.
@@ -31,6 +33,12 @@ impl Error {
 /// Whether a write error with this code is the document's own fault.
 pub(super) fn is_documents_fault(code: i32) -> bool {
     !NOT_THE_DOCUMENT.contains(&code)
+}
+
+/// Whether the login lacks a privilege
+/// (<https://www.mongodb.com/docs/manual/reference/error-codes/>).
+pub(super) fn is_unauthorized(error: &DriverError) -> bool {
+    matches!(error.kind.as_ref(), ErrorKind::Command(command) if command.code == UNAUTHORIZED)
 }
 
 /// Sorts an error of the driver.

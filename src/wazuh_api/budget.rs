@@ -15,12 +15,16 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::{Error, trust};
+
 /// A minute, and a second for the way to the server: requests may arrive closer than they were sent.
 pub(super) const MINUTE: Duration = Duration::from_secs(61);
 
 /// A process that was stopped while it counted must not stop the others.
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
 const HEADER: usize = 24;
+/// A login and a few questions go at once under any budget that has them.
+const LEAST_BURST: u64 = 5;
 
 /// The count that all processes share.
 #[derive(Debug)]
@@ -31,6 +35,23 @@ pub(super) struct Budget {
 }
 
 impl Budget {
+    /// The count for the manager at this `host:port`, in the state folder.
+    pub(super) fn of(state: &Path, name: &str, most: u32, minute: Duration) -> Result<Self, Error> {
+        let file: String = name
+            .chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || c == '.' {
+                    c
+                } else {
+                    '_'
+                }
+            })
+            .collect();
+        let budget = trust::folder(state)
+            .and_then(|folder| Self::open(&folder.join(format!("{file}.requests")), most, minute));
+        budget.map_err(|error| uncounted(&error))
+    }
+
     /// Opens the count in the file `path`: at most `most` requests in each `minute`.
     pub(super) fn open(path: &Path, most: u32, minute: Duration) -> io::Result<Self> {
         let mut options = OpenOptions::new();
@@ -80,7 +101,7 @@ impl Budget {
         let old = self.read_at(slot)?;
         let free = if old == 0 { 0 } else { old + self.minute };
         let interval = self.minute / self.most;
-        let burst = interval * (self.most / 10).max(1);
+        let burst = interval * (self.most / 10).max(LEAST_BURST);
         let paced = self.read(2)?.clamp(now, now + self.minute);
         let even = (paced + interval).saturating_sub(burst);
         let wait = free.max(even).saturating_sub(now);
@@ -99,7 +120,9 @@ impl Budget {
         self.file.read_exact_at(&mut bytes, 0)?;
         let (old, _) = bytes.get(HEADER..).unwrap_or_default().as_chunks();
         let mut times: Vec<u64> = old.iter().map(|time| u64::from_le_bytes(*time)).collect();
-        times.iter_mut().for_each(|time| *time = (*time).min(now));
+        for time in &mut times {
+            *time = (*time).min(now);
+        }
         times.retain(|time| *time > 0 && *time + self.minute > now);
         times.sort_unstable();
         let most = usize::try_from(self.most).unwrap_or(usize::MAX);
@@ -135,6 +158,13 @@ impl Budget {
     fn write_at(&self, place: usize, value: u64) -> io::Result<()> {
         self.file.write_all_at(&value.to_le_bytes(), place as u64)
     }
+}
+
+/// Without a count no budget holds.
+pub(super) fn uncounted(error: &io::Error) -> Error {
+    Error::Settings(format!(
+        "cannot count requests in the state folder: {error}; see custom-mongo check"
+    ))
 }
 
 fn micros(time: Duration) -> u64 {

@@ -50,6 +50,21 @@ impl Line {
         })
     }
 
+    /// Says what is at stake where the settings take anything.
+    pub(super) fn warn_if_insecure(&self) {
+        let name = self.address.name();
+        if self.address.is_tls() && matches!(self.trust, Trust::Nothing) {
+            log::warn!(
+                "wazuh_api.insecure: nobody checks that {name} is the manager, and whoever is \
+                 between can read the password; run custom-mongo check --trust and remove it"
+            );
+        } else if !self.address.is_tls() && !self.address.is_loopback() {
+            log::warn!(
+                "wazuh_api.insecure: the password goes to {name} in the clear; use https://"
+            );
+        }
+    }
+
     /// How many connections were made so far, or failed to be.
     pub(super) fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)

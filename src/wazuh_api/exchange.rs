@@ -1,15 +1,14 @@
 //! One request on the wire: paid for, in time, its answer bounded.
 
-use std::io;
 use std::time::Instant;
 
 use ureq::{Body, Timeout, http};
 
-use super::Api;
 use super::answer::Reply;
 use super::connect::Line;
 use super::error::{Error, Fault};
 use super::verifier::Distrusted;
+use super::{Api, budget};
 use crate::setting::Secret;
 
 /// 100,000 rows, the most that Wazuh gives at once, are less.
@@ -82,7 +81,11 @@ impl Api {
     /// Waits for the budget.
     fn pay(&self) -> Result<(), Fault> {
         loop {
-            match self.budget.take().map_err(|error| uncounted(&error))? {
+            match self
+                .budget
+                .take()
+                .map_err(|error| budget::uncounted(&error))?
+            {
                 Ok(()) => return Ok(()),
                 Err(wait) => self.sleep(wait)?,
             }
@@ -185,11 +188,4 @@ fn sort_tls(line: &Line, cause: &rustls::Error, reused: bool) -> Fault {
         why: format!("{name}: TLS failed: {cause}{hint}"),
         reused,
     }
-}
-
-/// Without a count no budget holds.
-pub(super) fn uncounted(error: &io::Error) -> Error {
-    Error::Settings(format!(
-        "cannot count requests in the state folder: {error}; see custom-mongo check"
-    ))
 }

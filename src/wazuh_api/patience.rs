@@ -33,7 +33,7 @@ impl Api {
         match fault {
             Fault::Final(_) | Fault::TooLarge(_) => Err(fault),
             Fault::Limited => self.await_window(patience),
-            Fault::Unauthorized(why) => self.renew_login(why, patience),
+            Fault::Unauthorized(why) => self.renew_login(&why, patience),
             Fault::Broken { reused: true, .. } if !patience.found_closed => {
                 patience.found_closed = true;
                 Ok(())
@@ -63,9 +63,11 @@ impl Api {
         self.tally.limited += 1;
         let passed = self.window.map_or(Duration::ZERO, |begun| begun.elapsed());
         let rest = self.minute.saturating_sub(passed);
-        let wait = match patience.limited {
-            false => rest.max(self.minute / 12),
-            true => self.minute / 12,
+        let often = self.minute / 12;
+        let wait = if patience.limited {
+            often
+        } else {
+            rest.max(often)
         };
         patience.limited = true;
         log::warn!(
@@ -75,7 +77,7 @@ impl Api {
         self.sleep(wait)
     }
 
-    fn renew_login(&mut self, why: String, patience: &mut Patience) -> Result<(), Fault> {
+    fn renew_login(&mut self, why: &str, patience: &mut Patience) -> Result<(), Fault> {
         self.login.token = None;
         patience.void += 1;
         match patience.void {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Error;
 use super::address::Address;
+use super::trust::Trust;
+use super::{Error, verifier};
 use crate::secret::{self, Source};
 use crate::setting::{Count, List, Secret, Span, Switch};
 
@@ -54,7 +55,7 @@ impl Default for Settings {
             insecure: Switch(false),
             requests_per_minute: Count(200),
             connect_timeout: Span(Duration::from_secs(5)),
-            read_timeout: Span(Duration::from_mins(1)),
+            read_timeout: Span(Duration::from_secs(60)),
         }
     }
 }
@@ -65,9 +66,19 @@ impl Settings {
         !self.url.0.is_empty()
     }
 
-    /// Whether a command has to be run for the password.
-    pub fn asks_command(&self) -> bool {
-        self.password_command.is_some()
+    /// The addresses as `host:port`, after a look at all that can be judged without asking anybody.
+    ///
+    /// # Errors
+    ///
+    /// `Settings`, with the fix.
+    pub fn validate(&self) -> Result<Vec<String>, Error> {
+        let addresses = self.addresses()?;
+        self.budget()?;
+        verifier::config(&Trust::decide(self, None, None)?)?;
+        if self.password_command.is_none() {
+            self.login()?;
+        }
+        Ok(addresses.iter().map(Address::name).collect())
     }
 
     /// The addresses, each checked.

@@ -12,6 +12,7 @@ use crate::setting::Secret;
 const MARGIN: Duration = Duration::from_secs(20);
 /// Wazuh's default (`auth_token_exp_timeout`), for a token that cannot be read.
 const DEFAULT_LIFE: Duration = Duration::from_secs(900);
+const MOST_LIFE: Duration = Duration::from_secs(86_400);
 
 /// A token that was good when it came.
 #[derive(Debug)]
@@ -29,12 +30,13 @@ struct Claims {
 impl Token {
     /// A token that has come just now.
     pub(super) fn new(text: &str, now: Instant) -> Self {
-        let life = life(text).unwrap_or(DEFAULT_LIFE);
+        // A day at most: whatever the server says, the sum below is a time.
+        let life = life(text).unwrap_or(DEFAULT_LIFE).min(MOST_LIFE);
         // A token may live for as little as 30 s.
         let margin = MARGIN.min(life / 4);
         Self {
             text: Secret::new(text),
-            renew_at: now + (life - margin),
+            renew_at: now + life.saturating_sub(margin),
         }
     }
 
@@ -86,6 +88,8 @@ mod tests {
         assert!(after(&usual, 879) && !after(&usual, 881));
         let short = Token::new(&token(5, 35), now);
         assert!(after(&short, 22) && !after(&short, 23));
+        let eternal = Token::new(&token(0, u64::MAX), now);
+        assert!(!after(&eternal, 86_400));
         let odd = Token::new("not.a-token", now);
         assert!(after(&odd, 879) && !after(&odd, 881));
     }

@@ -44,6 +44,18 @@ impl Default for Bands {
     }
 }
 
+impl Bands {
+    /// The lowest level that a word of Wazuh 5 stands for; 0 for `low` and for any other.
+    pub fn lowest_level(&self, word: &str) -> i64 {
+        match word.trim().to_ascii_lowercase().as_str() {
+            "critical" => self.critical.0,
+            "high" => self.high.0,
+            "medium" => self.medium.0,
+            _ => 0,
+        }
+    }
+}
+
 /// How long alerts of each risk are kept, counted from their own time.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]

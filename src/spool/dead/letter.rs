@@ -40,9 +40,13 @@ pub(super) fn identify(letter: &DeadLetter<'_>) -> (String, u64) {
         source,
         options,
         raw,
+        offset,
     } = letter;
     let mut hash = DefaultHasher::new();
-    (reason, received_at_ms, source, options, raw).hash(&mut hash);
+    match offset {
+        None => (reason, received_at_ms, source, options, raw).hash(&mut hash),
+        Some(offset) => (offset, raw).hash(&mut hash),
+    }
     let head = serde_json::to_vec(&head("", letter)).map_or(0, |head| head.len());
     let blocks = ((head + 64 + raw.len()) as u64).div_ceil(BLOCK);
     (

@@ -40,6 +40,7 @@ impl Damage {
             source: 0,
             options: &[],
             raw,
+            offset: None,
         })
     }
 }

@@ -133,6 +133,7 @@ fn victim() {
         source: 1,
         options: b"",
         raw: b"dead",
+        offset: None,
     };
     spool.bury(&letter).unwrap();
     note(&state, "acked 999");

@@ -11,6 +11,7 @@ pub(super) fn letter(raw: &[u8]) -> DeadLetter<'_> {
         source: 2,
         options: b"\xff\x00o",
         raw,
+        offset: None,
     }
 }
 
