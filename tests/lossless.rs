@@ -5,7 +5,7 @@ use mongodb::bson::{Bson, Document};
 use crate::json::Json;
 
 /// The fields that the product adds; everything else is the sender's.
-const OURS: [&str; 18] = [
+const OURS: [&str; 19] = [
     "_id",
     "agent_id",
     "_risk_score",
@@ -23,6 +23,7 @@ const OURS: [&str; 18] = [
     "_agent",
     "_original",
     "_completed_at",
+    "_completed_from",
     "_removed_at",
 ];
 

@@ -7,6 +7,8 @@
     reason = "a test that cannot go on fails here and says why"
 )]
 
+mod analysisd;
+mod background;
 mod call;
 mod certificate;
 mod json;
@@ -34,8 +36,10 @@ mod fake;
 
 // ---------------------------------------------------------------------------
 
+mod agreement;
 mod architecture;
 mod arguments;
+mod backfill;
 mod breaker;
 mod collect;
 mod commands;
@@ -43,6 +47,7 @@ mod depth;
 mod documents;
 mod enrichment;
 mod filters;
+mod follow;
 mod golden;
 mod hostile;
 mod indexes;

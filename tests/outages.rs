@@ -201,6 +201,7 @@ fn calls_at_once_lose_nothing() {
 }
 
 /// How often each alert is there, by its number.
+#[derive(Debug)]
 pub(crate) struct Kept(BTreeMap<usize, usize>);
 
 impl Kept {
@@ -212,6 +213,15 @@ impl Kept {
             *kept.entry(number.parse().expect("a number")).or_default() += 1;
         }
         Self(kept)
+    }
+
+    pub(crate) fn has(&self, number: usize) -> bool {
+        self.0.contains_key(&number)
+    }
+
+    /// None of them is there twice.
+    pub(crate) fn is_once(&self) -> bool {
+        self.0.values().all(|times| *times == 1)
     }
 }
 

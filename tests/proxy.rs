@@ -12,7 +12,7 @@ use crate::mongod;
 #[derive(Clone, Copy)]
 pub(crate) enum Mode {
     Pass,
-    /// Takes the connection and closes it at once.
+    /// Takes a connection and closes it at once; closes what is open when it is next used.
     Refuse,
     /// Takes the connection and never says a word.
     Freeze,
@@ -96,7 +96,8 @@ impl State {
             match self.mode() {
                 Mode::Delay(time) => thread::sleep(time),
                 Mode::Freeze => self.hold(),
-                _ => {}
+                Mode::Refuse => break,
+                Mode::Pass | Mode::CutReply(_) => {}
             }
             let pass = read.min(left);
             if to.write_all(&buffer[..pass]).is_err() || pass == left {

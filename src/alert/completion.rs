@@ -3,7 +3,7 @@
 //! What is provably poorer is taken from the line; everything else stays, also what people added.
 
 use super::bson::{self, Element, Writer, tag};
-use super::enrich::Source;
+use super::enrich::{CUT_FULL_LOG, Source};
 
 /// Fields that tell how the text was read: they go with the copy whose text is kept.
 const OF_THE_TEXT: [&[u8]; 2] = [b"_defects", b"_raw"];
@@ -101,9 +101,12 @@ fn ends_at_nul(cut: &str, whole: &str) -> bool {
         .is_some_and(|(before, _)| before == cut)
 }
 
-/// A longer log of the same beginning; the cut one may end in dots.
+/// A longer log of the same beginning. The cut one may end in dots, and before them with a part of
+/// a character, as it was read. A shorter one than a cut leaves was shortened by a person.
 fn is_cut(cut: &str, whole: &str) -> bool {
-    cut.len() < whole.len() && whole.starts_with(cut.trim_end_matches('.'))
+    let kept = cut.trim_end_matches('.');
+    let kept = kept.trim_end_matches(char::REPLACEMENT_CHARACTER);
+    cut.len() >= CUT_FULL_LOG && kept.len() < whole.len() && whole.starts_with(kept)
 }
 
 /// What a double makes of a number that it cannot hold: a near one, or null for an infinite one.
@@ -192,19 +195,29 @@ mod tests {
         );
     }
 
+    fn log(text: &str) -> String {
+        format!(r#"{{"full_log":"{text}"}}"#)
+    }
+
     #[test]
     fn a_cut_full_log_gets_the_rest() {
-        let (cut, whole) = (r#"{"full_log":"abc..."}"#, r#"{"full_log":"abcdefgh"}"#);
-        let done = completed(cut, whole).unwrap();
-        assert_eq!(done.get_str("full_log").unwrap(), "abcdefgh");
-        assert_eq!(done.get_str("_source").unwrap(), "hook");
-        assert_eq!(done.get_str("_completed_from").unwrap(), "follow");
-        assert_eq!(
-            done.get_datetime("_completed_at")
-                .unwrap()
-                .timestamp_millis(),
-            7
-        );
+        let whole = "é".repeat(100);
+        for cut in [&whole[..164], &(whole[..160].to_owned() + "\u{fffd}...")] {
+            let done = completed(&log(cut), &log(&whole)).unwrap();
+            assert_eq!(done.get_str("full_log").unwrap(), whole);
+            assert_eq!(done.get_str("_source").unwrap(), "hook");
+            assert_eq!(done.get_str("_completed_from").unwrap(), "follow");
+            let at = done.get_datetime("_completed_at").unwrap();
+            assert_eq!(at.timestamp_millis(), 7);
+        }
+    }
+
+    #[test]
+    fn a_full_log_that_a_person_shortened_stays() {
+        let whole = "a".repeat(300);
+        for short in ["", "...", &whole[..100]] {
+            assert_eq!(completed(&log(short), &log(&whole)), None, "{short}");
+        }
     }
 
     #[test]

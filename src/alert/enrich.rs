@@ -169,7 +169,7 @@ struct Facts {
 
 /// A block of another format before ours in ossec.conf cuts `full_log` to 165 bytes
 /// (`os_integrator/integrator.c`); the last of them may be dots.
-const CUT_FULL_LOG: usize = 160;
+pub(super) const CUT_FULL_LOG: usize = 160;
 
 impl Enricher {
     /// Prepares the settings for use; `site` is part of every identity.

@@ -123,6 +123,9 @@ impl Search {
     }
 
     fn finish(mut self, span: &Span) -> Found {
+        let mut named = HashSet::new();
+        self.entries
+            .retain(|entry| named.insert(entry.path.clone()));
         let live: HashSet<(u64, u64)> = self
             .entries
             .iter()

@@ -45,7 +45,8 @@ impl Input {
     }
 
     /// The text of a compressed file from `offset` of the text on.
-    pub(super) fn gzip(file: File, offset: u64) -> io::Result<Self> {
+    pub(super) fn gzip(mut file: File, offset: u64) -> io::Result<Self> {
+        file.rewind()?;
         Decoded::start(file, offset).map(Self::Gzip)
     }
 }

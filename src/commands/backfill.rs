@@ -235,10 +235,14 @@ impl Run<'_> {
             match reader.map(|reader| self.one_file(*file, reader)) {
                 Ok(Ok(End::Complete)) => {}
                 Ok(Ok(End::Stopped)) => return self.settle(End::Stopped),
-                Ok(Ok(End::Partial)) => end = End::Partial,
+                Ok(Ok(End::Partial)) => {
+                    self.progress.leave(*file);
+                    end = End::Partial;
+                }
                 Ok(Err(error)) => return Err(error),
                 Err(error) => {
                     output::error_line(&format!("custom-mongo: {error}"));
+                    self.progress.leave(*file);
                     end = End::Partial;
                 }
             }
@@ -261,7 +265,9 @@ impl Run<'_> {
             }
             if self.feed.is_full() || self.feed.len() >= self.pace.batch() {
                 let offset = reader.offset();
-                self.send(Position { file, offset })?;
+                if !self.send(Position { file, offset })? {
+                    return Ok(End::Stopped);
+                }
                 self.bar.show(offset, self.feed.counts().read);
             }
         }
@@ -275,7 +281,8 @@ impl Run<'_> {
         Ok(End::Complete)
     }
 
-    fn send(&mut self, mark: Position) -> Result<()> {
+    /// Says no if a signal came before there was a slot.
+    fn send(&mut self, mark: Position) -> Result<bool> {
         let mut wait = self.pace.next(self.feed.len());
         while !wait.is_zero() && !self.stop.is_asked() {
             let nap = wait.min(GLANCE);
@@ -283,13 +290,16 @@ impl Run<'_> {
             wait -= nap;
         }
         while !self.feed.has_slot() {
+            if self.stop.is_asked() {
+                return Ok(false);
+            }
             let settled = self.feed.settle(GLANCE)?;
             self.progress.note(settled);
         }
         self.feed.send(mark)?;
         let settled = self.feed.settle(Duration::ZERO)?;
         self.progress.note(settled);
-        Ok(())
+        Ok(true)
     }
 
     /// Sends what is left and waits for all answers.
@@ -298,15 +308,27 @@ impl Run<'_> {
             let file = self.archives.len();
             self.send(Position { file, offset: 0 })?;
         }
-        let give_up = Instant::now() + LAST_ANSWERS;
-        while !self.feed.is_idle() {
-            if self.stop.is_asked() && Instant::now() > give_up {
-                return Ok(End::Stopped);
-            }
+        while !self.feed.is_idle() && !self.stop.is_asked() {
             let settled = self.feed.settle(GLANCE)?;
             self.progress.note(settled);
         }
-        Ok(end)
+        if !self.feed.is_idle() {
+            self.last_answers();
+        }
+        let is_whole = self.feed.is_idle() && self.feed.is_empty();
+        Ok(if is_whole { end } else { End::Stopped })
+    }
+
+    /// What MongoDB has decided on need not be read again.
+    fn last_answers(&mut self) {
+        self.feed.stop();
+        let give_up = Instant::now() + LAST_ANSWERS;
+        while !self.feed.is_idle() && Instant::now() < give_up {
+            match self.feed.settle(GLANCE) {
+                Ok(settled) => self.progress.note(settled),
+                Err(error) => return log::debug!("{error}"),
+            }
+        }
     }
 }
 

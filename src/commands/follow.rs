@@ -73,6 +73,13 @@ fn live_file(file: Option<&Path>, settings: &Settings, home: &Home) -> Result<Pa
             "no Wazuh home here: name the file, as in custom-mongo follow /var/ossec/logs/alerts/alerts.json"
         );
     };
+    if file.is_dir() {
+        bail!(
+            "{} is a folder: name the live file in it, as in custom-mongo follow {}",
+            file.display(),
+            file.join("alerts.json").display()
+        );
+    }
     Ok(std::path::absolute(&file)?)
 }
 

@@ -56,6 +56,8 @@ pub(super) struct Progress {
     /// What an earlier run had done.
     before: Kept,
     settled: Option<Position>,
+    /// Files that could not be read to their end.
+    left: Vec<usize>,
     kept_at: Instant,
 }
 
@@ -68,6 +70,7 @@ impl Progress {
             files: archives.iter().map(Known::of).collect(),
             before: before.unwrap_or_default(),
             settled: None,
+            left: Vec::new(),
             kept_at: Instant::now(),
         })
     }
@@ -96,6 +99,12 @@ impl Progress {
         }
     }
 
+    /// A file that could not be read to its end is not done: the next run tries it again, or says
+    /// once more that it cannot.
+    pub(super) fn leave(&mut self, file: usize) {
+        self.left.push(file);
+    }
+
     /// What cannot be kept is read again, which costs time and doubles nothing.
     pub(super) fn keep(&mut self) {
         self.kept_at = Instant::now();
@@ -103,7 +112,9 @@ impl Progress {
             return;
         };
         let mut done = self.before.done.clone();
-        done.extend(self.files.iter().take(settled.file).cloned());
+        let files = self.files.iter().enumerate().take(settled.file);
+        let whole = files.filter(|(file, _)| !self.left.contains(file));
+        done.extend(whole.map(|(_, known)| known.clone()));
         let kept = Kept {
             version: VERSION,
             done,
