@@ -20,10 +20,6 @@ mod secret;
 mod setting;
 mod spool;
 mod store;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "no command reads pages yet")
-)]
 mod wazuh_api;
 
 use std::ffi::OsString;

@@ -31,7 +31,6 @@ pub use connect::validate;
 pub use inspect::{Report, inspect};
 pub use inventory::Change;
 pub use lease::{Claim, Lease};
-pub use roster::{Roster, Seen};
 pub use settings::Settings;
 pub use states::{Held, State};
 

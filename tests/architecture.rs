@@ -20,7 +20,7 @@ const LINES: [&[&str]; 10] = [
 ];
 
 /// Crates that one room alone may name.
-const DOORS: [(&str, &[&str]); 15] = [
+const DOORS: [(&str, &[&str]); 16] = [
     ("mongodb", &["store"]),
     ("bson", &["store"]),
     ("tokio", &["store"]),

@@ -19,7 +19,8 @@ use serde_json::Value;
 
 use crate::mongod;
 use crate::wazuh::Wazuh;
-use crate::wazuh_api::{Options, Server, State};
+use crate::fake::state::State;
+use crate::fake::{Options, Server};
 
 /// A manager with its agents, and a home that collects from it.
 pub(crate) struct Site {

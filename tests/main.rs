@@ -18,14 +18,6 @@ mod proxy;
 mod scratch;
 mod tls;
 mod wazuh;
-#[path = "../packaging/wazuh-api.rs"]
-#[expect(
-    dead_code,
-    clippy::pedantic,
-    clippy::indexing_slicing,
-    reason = "a program of its own, with the lints of a script"
-)]
-mod wazuh_api;
 
 #[path = "../packaging/wazuh-api.rs"]
 #[expect(

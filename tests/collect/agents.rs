@@ -4,7 +4,7 @@
 use mongodb::bson::{Bson, Document, doc};
 
 use super::{Site, count, quick};
-use crate::wazuh_api::fleet::Status;
+use crate::fake::fleet::Status;
 
 const KINDS: &str = "kinds = [\"osinfo\"]\n";
 
@@ -157,7 +157,7 @@ fn the_manager_is_kept_for_each_node() {
     let recorded = || {
         let state = site.state();
         let mut row = state.fleet.agents[&0].describe(state.fleet.now());
-        row.set("node_name", crate::wazuh_api::json::text("node02"));
+        row.set("node_name", crate::fake::json::text("node02"));
         row
     };
     let row = recorded();

@@ -6,7 +6,7 @@ use mongodb::bson::{DateTime, Document, doc};
 
 use super::{Site, quick};
 use crate::wazuh::Wazuh;
-use crate::wazuh_api::Options;
+use crate::fake::Options;
 
 fn slow() -> Options {
     Options {

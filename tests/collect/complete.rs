@@ -4,11 +4,12 @@ use mongodb::bson::doc;
 
 use super::oracle::Oracle;
 use super::{ALL_KINDS, Site, count, quick};
-use crate::wazuh_api::fleet::Status;
-use crate::wazuh_api::json::{Json, object, text};
-use crate::wazuh_api::kind::Kind;
-use crate::wazuh_api::rows::{SCANNED, mix};
-use crate::wazuh_api::{Options, State};
+use crate::fake::fleet::Status;
+use crate::fake::json::{Json, object, text};
+use crate::fake::kind::Kind;
+use crate::fake::rows::{SCANNED, mix};
+use crate::fake::Options;
+use crate::fake::state::State;
 
 #[test]
 fn every_kind_of_every_agent_is_stored_as_the_server_has_it() {

@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use super::oracle::Oracle;
 use super::{Site, count, quick};
-use crate::wazuh_api::json::Json;
-use crate::wazuh_api::kind::Kind;
-use crate::wazuh_api::rows::mix;
-use crate::wazuh_api::{Fault, Options, Server};
+use crate::fake::json::Json;
+use crate::fake::kind::Kind;
+use crate::fake::rows::mix;
+use crate::fake::{Fault, Options, Server};
 
 const KINDS: &str = "kinds = [\"software\", \"syscheck\", \"osinfo\", \"hotfixes\"]\n";
 
@@ -69,7 +69,7 @@ fn only_these_kinds(site: &Site) {
         .map(|agent| agent.id.clone())
         .collect();
     for agent in agents {
-        for kind in crate::wazuh_api::kind::ALL {
+        for kind in crate::fake::kind::ALL {
             if ![Kind::Packages, Kind::Syscheck, Kind::Os, Kind::Hotfixes].contains(&kind) {
                 state.fleet.wipe(&agent, kind);
             }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::oracle::Oracle;
 use super::{ALL_KINDS, Site, quick};
-use crate::wazuh_api::Options;
-use crate::wazuh_api::fleet::Status;
-use crate::wazuh_api::rows::{SCANNED, mix};
+use crate::fake::Options;
+use crate::fake::fleet::Status;
+use crate::fake::rows::{SCANNED, mix};
 
 #[test]
 fn killed_at_any_time_the_next_run_completes_it() {

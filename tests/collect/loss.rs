@@ -5,10 +5,10 @@ use mongodb::bson::{Document, doc};
 use serde_json::Value;
 
 use super::{Site, count};
-use crate::wazuh_api::fleet::Status;
-use crate::wazuh_api::json::Json;
-use crate::wazuh_api::kind::Kind;
-use crate::wazuh_api::rows::SCANNED;
+use crate::fake::fleet::Status;
+use crate::fake::json::Json;
+use crate::fake::kind::Kind;
+use crate::fake::rows::SCANNED;
 
 const DAY: &str = "kinds = [\"software\", \"syscheck\", \"osinfo\"]\n";
 const AT_ONCE: &str =

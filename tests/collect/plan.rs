@@ -8,9 +8,9 @@ use mongodb::bson::doc;
 
 use super::oracle::Oracle;
 use super::{Site, count, quick};
-use crate::wazuh_api::Options;
-use crate::wazuh_api::fleet::Status;
-use crate::wazuh_api::kind::Kind;
+use crate::fake::Options;
+use crate::fake::fleet::Status;
+use crate::fake::kind::Kind;
 
 const KINDS: &str = "kinds = [\"software\"]\n";
 
@@ -92,7 +92,7 @@ fn an_agent_that_comes_back_is_read_in_full() {
     let mut late = rows[3].clone();
     late.set(
         "md5",
-        crate::wazuh_api::json::text("00ff00ff00ff00ff00ff00ff00ff00ff"),
+        crate::fake::json::text("00ff00ff00ff00ff00ff00ff00ff00ff"),
     );
     site.state().fleet.time = Some(1_000_000_000);
     site.state().fleet.put("020", Kind::Syscheck, late);

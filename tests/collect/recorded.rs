@@ -7,7 +7,7 @@ use mongodb::bson::{Bson, Document, doc};
 
 use super::oracle::Oracle;
 use super::{ALL_KINDS, Site, quick};
-use crate::wazuh_api::Options;
+use crate::fake::Options;
 
 fn replay(name: &'static str) -> Site {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wazuh-api");
