@@ -20,3 +20,6 @@ pub type Row = serde_json::Map<String, serde_json::Value>;
 pub fn text<'a>(row: &'a Row, path: &str) -> Option<&'a str> {
     nest::field(row, path)?.as_str()
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 mod agents;
 mod alone;
 mod complete;
+mod enriched;
 mod faults;
 mod killed;
 mod loss;
@@ -17,10 +18,10 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::sync::Database;
 use serde_json::Value;
 
-use crate::mongod;
-use crate::wazuh::Wazuh;
 use crate::fake::state::State;
 use crate::fake::{Options, Server};
+use crate::mongod;
+use crate::wazuh::Wazuh;
 
 /// A manager with its agents, and a home that collects from it.
 pub(crate) struct Site {

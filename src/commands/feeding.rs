@@ -73,7 +73,10 @@ impl<'a> Way<'a> {
 
     /// What `collect` knows of the agents, if alerts shall carry it and it is time to look again.
     pub(super) fn agents(&self) -> Option<Arc<Agents>> {
-        let is_fresh = self.looked.get().is_some_and(|at| at.elapsed() < LOOK_EVERY);
+        let is_fresh = self
+            .looked
+            .get()
+            .is_some_and(|at| at.elapsed() < LOOK_EVERY);
         if !self.settings.enrich.agents.0 || is_fresh {
             return None;
         }

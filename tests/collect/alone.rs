@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use mongodb::bson::{DateTime, Document, doc};
 
 use super::{Site, quick};
-use crate::wazuh::Wazuh;
 use crate::fake::Options;
+use crate::wazuh::Wazuh;
 
 fn slow() -> Options {
     Options {

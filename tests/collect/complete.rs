@@ -4,11 +4,11 @@ use mongodb::bson::doc;
 
 use super::oracle::Oracle;
 use super::{ALL_KINDS, Site, count, quick};
+use crate::fake::Options;
 use crate::fake::fleet::Status;
 use crate::fake::json::{Json, object, text};
 use crate::fake::kind::Kind;
 use crate::fake::rows::{SCANNED, mix};
-use crate::fake::Options;
 use crate::fake::state::State;
 
 #[test]

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use mongodb::bson::{Bson, DateTime, Document, doc};
 
 use super::Site;
-use crate::fake::state::State;
 use crate::fake::json::Json;
 use crate::fake::kind::{self, Kind};
+use crate::fake::state::State;
 
 /// Collection, agent, natural key.
 type Name = (&'static str, String, String);
