@@ -161,9 +161,10 @@ impl Tour<'_> {
         match error {
             Error::Deadline => return Ok(Next::Stop),
             Error::BadLogin(_) | Error::Settings(_) => return Err(error),
-            Error::NoDatabase(_) => {
+            Error::NoDatabase(why) => {
                 self.report.of(kind).skipped += 1;
-                return Ok(Next::On);
+                let state = tried(task, why);
+                return Ok(self.send_known(visit.owner.clone(), task.kind, state));
             }
             Error::Absent(why) => {
                 log::info!("this server has no {kind} ({why}); it is left out");
@@ -186,13 +187,7 @@ impl Tour<'_> {
                 format!("left out for the rest of this run: {why}"),
             );
         }
-        let state = State {
-            tried_at: now(),
-            // Some of its rows may have been written.
-            complete: false,
-            failure: Some(why),
-            ..task.before.clone().unwrap_or_default()
-        };
+        let state = tried(task, why);
         let next = self.send_known(visit.owner.clone(), task.kind, state);
         Ok(if self.failed >= PATIENCE {
             Next::Stop
@@ -412,6 +407,16 @@ fn is_unchanged(visit: &Visit, kind: &Kind, state: &State, sign: Option<&Sign>) 
         (Probe::Policies, Some(sign)) => state.complete && state.newest == sign.newest,
         (_, Some(sign)) => probe::is_unchanged(kind, state, sign),
         (_, None) => false,
+    }
+}
+
+/// It was tried now, in vain. Some of its rows may have been written.
+fn tried(task: &Task, why: String) -> State {
+    State {
+        tried_at: now(),
+        complete: false,
+        failure: Some(why),
+        ..task.before.clone().unwrap_or_default()
     }
 }
 
