@@ -56,7 +56,7 @@ pub(super) fn read(path: &str, reply: &Reply) -> Result<Answer, Fault> {
     let Some(data) = body.remove("data") else {
         return Err(broken("the answer has no `data`"));
     };
-    let answer = unpack(data).ok_or_else(|| broken("the answer has no `total_affected_items`"))?;
+    let answer = unpack(data).map_err(broken)?;
     let gone = answer.items.is_empty() && !answer.failed.is_empty();
     if gone && answer.failed.iter().all(|failed| failed.code == NO_AGENT) {
         let why = format!("{path}: {}", describe(&answer.failed));
@@ -65,28 +65,30 @@ pub(super) fn read(path: &str, reply: &Reply) -> Result<Answer, Fault> {
     Ok(answer)
 }
 
-fn unpack(data: Value) -> Option<Answer> {
-    let Value::Object(mut fields) = data else {
-        return Some(Answer {
-            data,
-            ..Answer::default()
-        });
+/// Says what is odd about it: a row that is lost here would look as if it had been removed.
+fn unpack(data: Value) -> Result<Answer, &'static str> {
+    let mut fields = match data {
+        Value::Object(fields) if fields.contains_key("affected_items") => fields,
+        data => {
+            return Ok(Answer {
+                data,
+                ..Answer::default()
+            });
+        }
     };
     let Some(Value::Array(items)) = fields.remove("affected_items") else {
-        return Some(Answer {
-            data: Value::Object(fields),
-            ..Answer::default()
-        });
+        return Err("its `affected_items` are no list");
     };
-    let objects = items.into_iter().filter_map(|item| match item {
-        Value::Object(fields) => Some(fields),
-        _ => None,
-    });
+    let object = |item| match item {
+        Value::Object(fields) => Ok(fields),
+        _ => Err("one of its `affected_items` is no object"),
+    };
+    let total = fields.get("total_affected_items").and_then(Value::as_u64);
     let failed = fields.get("failed_items").and_then(Value::as_array);
-    Some(Answer {
-        items: objects.collect(),
+    Ok(Answer {
+        items: items.into_iter().map(object).collect::<Result<_, _>>()?,
         failed: failed.into_iter().flatten().map(read_failed).collect(),
-        total: fields.get("total_affected_items").and_then(Value::as_u64)?,
+        total: total.ok_or("it has no `total_affected_items`")?,
         data: Value::Null,
     })
 }
@@ -259,6 +261,8 @@ mod tests {
             "[]",
             "{}",
             r#"{"data":{"affected_items":[]}}"#,
+            r#"{"data":{"affected_items":{},"total_affected_items":1}}"#,
+            r#"{"data":{"affected_items":["004"],"total_affected_items":1}}"#,
             "",
         ] {
             assert!(matches!(refusal(200, body), Fault::Transient(_)), "{body}");

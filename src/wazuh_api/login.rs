@@ -66,7 +66,6 @@ impl Api {
             }
             fault => return Err(fault),
         };
-        self.login.refused = Some(why.clone());
         Err(Error::BadLogin(why).into())
     }
 }

@@ -31,6 +31,10 @@ impl Api {
     /// Waits as the fault asks for; an error if the request shall not be sent again.
     pub(super) fn bear(&mut self, fault: Fault, patience: &mut Patience) -> Result<(), Fault> {
         match fault {
+            Fault::Final(Error::BadLogin(why)) => {
+                self.login.refused = Some(why.clone());
+                Err(Error::BadLogin(why).into())
+            }
             Fault::Final(_) | Fault::TooLarge(_) => Err(fault),
             Fault::Limited => self.await_window(patience),
             Fault::Unauthorized(why) => self.renew_login(&why, patience),

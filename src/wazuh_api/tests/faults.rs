@@ -93,6 +93,18 @@ fn a_blocked_address_asks_no_more() {
         );
     }
     assert_eq!(manager.server.state().seen.len(), 1);
+    // Before 4.9 a blocked address is refused everywhere, whatever its token.
+    let manager = Manager::new();
+    let mut api = manager.api();
+    let blocked = fake::http::Answer::problem(403, "Permission Denied", "blocked", Some(6000));
+    manager
+        .server
+        .state()
+        .fail("/agents", 1, Fails::Answer(blocked));
+    for _ in 0..2 {
+        assert!(matches!(agents(&mut api), Err(Error::BadLogin(_))));
+    }
+    assert_eq!(manager.server.state().seen.len(), 2);
 }
 
 #[test]
