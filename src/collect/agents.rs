@@ -40,24 +40,19 @@ impl Census<'_> {
         report: &mut Report,
     ) -> Result<Vec<Agent>, Error> {
         let known = self.store.known_agents(self.site, WITHIN)?;
-        let mut known: HashMap<Id, Known> = known
-            .into_iter()
-            .map(|agent| {
-                (
-                    agent.id,
-                    Known {
-                        agent,
-                        is_seen: false,
-                    },
-                )
-            })
-            .collect();
+        let unseen = |agent: KnownAgent| {
+            let is_seen = false;
+            (agent.id, Known { agent, is_seen })
+        };
+        let mut known: HashMap<Id, Known> = known.into_iter().map(unseen).collect();
         let mut counts = Counts::default();
         let mut agents = Vec::new();
         let mut moved = None;
         for _ in 0..TRIES {
             agents.clear();
-            known.values_mut().for_each(|known| known.is_seen = false);
+            for known in known.values_mut() {
+                known.is_seen = false;
+            }
             moved = self.pass(api, &mut known, &mut agents, &mut counts, report)?;
             if moved.is_none() {
                 break;
@@ -66,12 +61,11 @@ impl Census<'_> {
         counts.seen = whole(agents.len());
         counts.read = 1;
         let held = before.and_then(|state| state.held);
-        match moved {
-            Some(why) => report.fail(None, AGENTS.name, why),
-            None => {
-                let held = self.vanished(api, known, &agents, held, (&mut counts, report))?;
-                self.remember(counts.seen, held)?;
-            }
+        if let Some(why) = moved {
+            report.fail(None, AGENTS.name, why);
+        } else {
+            let held = self.vanished(api, known, &agents, held, (&mut counts, report))?;
+            self.remember(counts.seen, held)?;
         }
         *report.of(AGENTS.name) = counts;
         Ok(agents)

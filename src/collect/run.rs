@@ -134,19 +134,12 @@ struct Run<'a> {
 impl Run<'_> {
     fn collect(&self, api: &mut Api, mut report: Report) -> Result<Report, Error> {
         let place = self.place;
-        report.manager_version = version(api)?;
+        let version = version(api)?;
+        report.manager_version.clone_from(&version);
         self.indexes(&mut report)?;
         let mut states = self.states()?;
         log::info!("Fetching agents...");
-        let census = Census {
-            site: place.site,
-            store: place.store,
-            mode: self.order.mode,
-            at: now(),
-            version: &report.manager_version.clone(),
-            max_loss: place.settings.max_loss,
-            confirm_after: place.settings.confirm_loss_after,
-        };
+        let census = self.census(&version);
         let before = states.remove(&(everybody(place.site), AGENTS.name.to_owned()));
         let agents = census.take(api, before, &mut report)?;
         self.tell(&agents, &mut report)?;
@@ -163,7 +156,7 @@ impl Run<'_> {
             store: place.store,
             lease: self.holder.lease.as_ref(),
             mode: self.order.mode,
-            version: &report.manager_version.clone(),
+            version: &version,
             confirm_after: place.settings.confirm_loss_after,
             max_loss: place.settings.max_loss,
             agents: with_data,
@@ -174,29 +167,52 @@ impl Run<'_> {
             pending: Vec::new(),
             renewed: Instant::now(),
         };
+        self.go(api, plan, recorder, &mut report)?;
+        Ok(report)
+    }
+
+    /// Asks on this thread and writes on another.
+    fn go(
+        &self,
+        api: &mut Api,
+        plan: plan::Plan,
+        recorder: Recorder<'_>,
+        report: &mut Report,
+    ) -> Result<(), Error> {
         let (to, from) = sync_channel(AHEAD);
         let (toured, done) = std::thread::scope(|scope| {
             let writer = scope.spawn(move || recorder.run(&from));
             let tour = Tour {
-                place,
+                place: self.place,
                 api,
                 to,
-                report: &mut report,
+                report: &mut *report,
                 denied: HashMap::new(),
                 failed: 0,
             };
             let toured = tour.go(plan, &self.order.kinds);
             // The tour has dropped its end of the channel, so the recorder comes to its end.
-            let done = writer
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            done.map(|done| (toured, done))
-        })?;
-        report.merge(done);
+            let done = writer.join();
+            (toured, done)
+        });
+        report.merge(done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
         if let Err(error) = toured {
             report.warn(format!("the run ended early: {error}"));
         }
-        Ok(report)
+        Ok(())
+    }
+
+    fn census<'b>(&'b self, version: &'b str) -> Census<'b> {
+        let (place, settings) = (self.place, self.place.settings);
+        Census {
+            site: place.site,
+            store: place.store,
+            mode: self.order.mode,
+            at: now(),
+            version,
+            max_loss: settings.max_loss,
+            confirm_after: settings.confirm_loss_after,
+        }
     }
 
     fn indexes(&self, report: &mut Report) -> Result<(), Error> {

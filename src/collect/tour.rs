@@ -43,7 +43,7 @@ enum Next {
 
 /// How an attempt at one list ended.
 enum Attempt {
-    Unchanged(State),
+    Unchanged(Box<State>),
     Read,
 }
 
@@ -83,7 +83,7 @@ impl Tour<'_> {
             let next = if Instant::now() >= self.place.until {
                 Next::Stop
             } else {
-                self.visit(visit)?
+                self.visit(&visit)?
             };
             if next == Next::Stop {
                 self.report.not_reached = u64::try_from(count - done).unwrap_or(u64::MAX);
@@ -115,7 +115,7 @@ impl Tour<'_> {
         }
     }
 
-    fn visit(&mut self, visit: Visit) -> Result<Next, Error> {
+    fn visit(&mut self, visit: &Visit) -> Result<Next, Error> {
         let (id, name) = (&visit.agent.id, &visit.agent.name);
         log::info!("Processing agent {id} ({name})");
         (self.place.watch)(Event::Agent { id, name });
@@ -124,7 +124,7 @@ impl Tour<'_> {
             if self.is_denied(task.kind) {
                 continue;
             }
-            if self.task(&visit, task, &mut asked)? == Next::Stop {
+            if self.task(visit, task, &mut asked)? == Next::Stop {
                 return Ok(Next::Stop);
             }
         }
@@ -148,7 +148,7 @@ impl Tour<'_> {
             Ok(Attempt::Read) => Ok(Next::On),
             Ok(Attempt::Unchanged(state)) => {
                 self.report.of(kind.name).unchanged += 1;
-                Ok(self.send_known(visit.owner.clone(), kind, fresh(state)))
+                Ok(self.send_known(visit.owner.clone(), kind, fresh(*state)))
             }
             Err(Fault::Recorder) => Ok(Next::Stop),
             Err(Fault::Api(error)) => self.fault(visit, task, error),
@@ -202,7 +202,7 @@ impl Tour<'_> {
             && task.why == plan::Why::Ask
             && is_unchanged(visit, task.kind, state, sign.as_ref())
         {
-            return Ok(Attempt::Unchanged(state.clone()));
+            return Ok(Attempt::Unchanged(Box::new(state.clone())));
         }
         let begin = Message::Begin(Box::new(Begin {
             owner: visit.owner.clone(),

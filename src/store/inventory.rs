@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
+use mongodb::bson::{Bson, DateTime, Document, RawDocument, RawDocumentBuf, doc};
 use mongodb::{Collection, Database};
 
 use super::operations::Operations;
@@ -231,7 +231,7 @@ fn aside(old: &RawDocument, at: i64) -> Option<Vec<u8>> {
     let id = old.get_str("_id").ok()?;
     let fetched = old
         .get_datetime("_fetched_at")
-        .map_or(at, |date| date.timestamp_millis());
+        .map_or(at, DateTime::timestamp_millis);
     let mut out = Writer::default();
     let document = out.open();
     out.string("_id", &format!("{id}@{fetched}"));
@@ -255,14 +255,17 @@ async fn remove(
     let operations = match kind.versions {
         Versions::Current => {
             let mut operations = Operations::deletes();
-            ids.iter().for_each(|id| operations.delete(&Item::name(id)));
+            for id in ids {
+                operations.delete(&Item::name(id));
+            }
             operations
         }
         Versions::Kept => {
             let mut operations = Operations::updates();
             let mark = set_removed(at);
-            ids.iter()
-                .for_each(|id| operations.change(&Item::name(id), &mark));
+            for id in ids {
+                operations.change(&Item::name(id), &mark);
+            }
             operations
         }
     };

@@ -34,7 +34,10 @@ fn every_kind_of_every_agent_is_stored_as_the_server_has_it() {
         .unwrap()
         .get_document("software")
         .unwrap();
-    assert_eq!(wrote.get_i64("new").unwrap(), software as i64);
+    assert_eq!(
+        wrote.get_i64("new").unwrap(),
+        i64::try_from(software).unwrap()
+    );
 }
 
 #[test]
@@ -149,9 +152,13 @@ fn change(state: &mut State, round: u64) {
     }
 }
 
+fn index(dice: u64) -> usize {
+    usize::try_from(dice).unwrap()
+}
+
 fn remove_one(state: &mut State, id: &str, kind: Kind, dice: u64) {
     let rows = state.fleet.rows(id, kind);
-    if let Some(row) = rows.get(dice as usize / 7 % rows.len().max(1)) {
+    if let Some(row) = rows.get(index(dice) / 7 % rows.len().max(1)) {
         assert_eq!(state.fleet.remove(id, kind, |one| one == row), 1);
     }
 }
@@ -165,16 +172,19 @@ fn add(state: &mut State, id: &str, dice: u64) {
         ("location", text(" ")),
         (
             "install_time",
-            text(["2026-01-02T03:04:05+00:00", "20231105"][dice as usize / 4 % 2]),
+            text(["2026-01-02T03:04:05+00:00", "20231105"][index(dice) / 4 % 2]),
         ),
-        ("size", Json::Int((dice >> 12) as i64)),
+        ("size", Json::Int(i64::try_from(dice >> 12).unwrap())),
     ]);
     state.fleet.put(id, Kind::Packages, package);
     let port = object([
         ("protocol", text("tcp")),
         (
             "local",
-            object([("ip", text("::")), ("port", Json::Int((dice % 9) as i64))]),
+            object([
+                ("ip", text("::")),
+                ("port", Json::Int(i64::try_from(dice % 9).unwrap())),
+            ]),
         ),
         ("inode", Json::Int(1 << 40)),
         (
@@ -204,7 +214,7 @@ fn touch(state: &mut State, id: &str, dice: u64) {
         // The address has no time of its own: its interface changes with it. The hostname is not
         // in the list of agents, so the version of the system changes with it.
         let rows = state.fleet.rows(id, kind);
-        if let Some(row) = rows.get(dice as usize % rows.len().max(1)) {
+        if let Some(row) = rows.get(index(dice) % rows.len().max(1)) {
             let new = text(format!("new-{}", dice % 100));
             state.fleet.change(id, kind, |one| one == row, field, &new);
         }

@@ -193,10 +193,10 @@ fn small_pages_and_a_list_that_moves_under_the_reader_lose_nothing() {
     let (stop, server) = (AtomicBool::new(false), &site.server);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut step = 0;
+            let mut round = 0;
             while !stop.load(Ordering::Relaxed) {
-                step += 1;
-                disturb(server, step);
+                round += 1;
+                disturb(server, round);
                 std::thread::sleep(Duration::from_millis(2));
             }
         });
@@ -214,19 +214,19 @@ fn small_pages_and_a_list_that_moves_under_the_reader_lose_nothing() {
 }
 
 /// Takes a package away and puts another one in, which shifts every row behind it.
-fn disturb(site: &Server, step: u64) {
+fn disturb(site: &Server, round: u64) {
     let mut state = site.state();
-    let id = format!("{:03}", 1 + mix(step) % 6);
+    let id = format!("{:03}", 1 + mix(round) % 6);
     let rows = state.fleet.rows(&id, Kind::Packages);
     let Some(row) = rows
-        .get(mix(step * 7) as usize % rows.len().max(1))
+        .get(usize::try_from(mix(round * 7)).unwrap() % rows.len().max(1))
         .cloned()
     else {
         return;
     };
     state.fleet.remove(&id, Kind::Packages, |one| *one == row);
     let mut other = row;
-    other.set("name", Json::Text(format!("aaa-{}", mix(step) % 40)));
+    other.set("name", Json::Text(format!("aaa-{}", mix(round) % 40)));
     state.fleet.put(&id, Kind::Packages, other);
 }
 
