@@ -40,13 +40,15 @@ const inventory = [
 const collecting = [
   "find",        // read back what is stored, and write only what changed
   "insert",      // new things, and the old version of what changed
-  "update",      // what changed, or is gone: nothing is ever removed
+  "update",      // what changed, or is gone: nothing that has a history is ever removed
   "createIndex", // with the first run
   "listIndexes", // `check`
 ];
+// These keep their current state only: what is gone is deleted.
+const volatile = ["ports", "processes"];
 const inventoryPrivileges = inventory.map((collection) => ({
   resource: { db: target, collection },
-  actions: collecting,
+  actions: volatile.includes(collection) ? [...collecting, "remove"] : collecting,
 }));
 
 const bring = (role, privileges) => {

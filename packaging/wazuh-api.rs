@@ -29,7 +29,7 @@ mod security;
 #[path = "wazuh-api/server.rs"]
 mod server;
 #[path = "wazuh-api/state.rs"]
-mod state;
+pub mod state;
 
 pub use server::Server;
 pub use state::{Fault, Options};

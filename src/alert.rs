@@ -6,7 +6,7 @@ use std::borrow::Cow;
 pub mod completion;
 pub mod enrich;
 
-mod bson;
+pub(crate) mod bson;
 mod convert;
 mod defect;
 mod facts;

@@ -68,6 +68,11 @@ pub enum Command {
         after_help = "Examples:\n  custom-mongo check\n  custom-mongo check --config-only --format json\n  custom-mongo check --trust"
     )]
     Check(CheckArgs),
+    /// Bring the agents' inventory from the Wazuh API into MongoDB
+    #[command(
+        after_help = "Examples:\n  custom-mongo collect\n  custom-mongo collect --agent 003 --only software --full\n  */15 * * * * root /var/ossec/integrations/custom-mongo collect"
+    )]
+    Collect(CollectArgs),
     /// Tail alerts.json: whole, in order, across rotations, from a checkpoint
     #[command(
         after_help = "Examples:\n  custom-mongo follow --since 2d\n  custom-mongo follow /var/ossec/logs/alerts/alerts.json --from-start"
@@ -141,6 +146,23 @@ pub struct BackfillArgs {
     /// Begin anew where a stopped run would be resumed
     #[arg(long)]
     pub restart: bool,
+}
+
+/// Arguments of `collect`.
+#[derive(Debug, Args)]
+pub struct CollectArgs {
+    /// Only this agent (again for more)
+    #[arg(long = "agent", value_name = "ID")]
+    pub agents: Vec<String>,
+    /// Only this kind, in place of collect.kinds (again for more)
+    #[arg(long, value_name = "KIND")]
+    pub only: Vec<String>,
+    /// Read everything, even if the server says that nothing changed
+    #[arg(long)]
+    pub full: bool,
+    /// Only count what would be written
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// What to do with the spool.

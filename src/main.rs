@@ -4,20 +4,18 @@
 mod alert;
 mod alerts_log;
 mod cli;
+mod collect;
 mod commands;
 mod config;
 mod delivery;
 mod filter;
 mod home;
+mod inventory;
 mod ossec_conf;
 mod secret;
 mod setting;
 mod spool;
 mod store;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "no command reads pages yet")
-)]
 mod wazuh_api;
 
 use std::ffi::OsString;
@@ -33,7 +31,7 @@ use commands::follow::First;
 use commands::hook::Call;
 use commands::spool::{Dead, Spools};
 use commands::test::{Input, Run};
-use commands::{check, follow, hook, status, test};
+use commands::{check, collect as collector, follow, hook, status, test};
 use home::Home;
 
 fn main() -> ExitCode {
@@ -97,6 +95,10 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
             };
             Ok(check::run(config, depth, format))
         }
+        Some(Command::Collect(args)) => {
+            let settings = config::load(config, &home)?.settings;
+            collector::run(&wanted(args), &settings, &home, format)
+        }
         Some(Command::Spool { command }) => {
             let settings = config::load(config, &home)?.settings;
             run_spool(command, &Spools::open(&settings, &home, format)?)
@@ -144,6 +146,23 @@ fn input(file: Option<&std::path::Path>) -> Input {
         None => Input::Sample,
         Some(path) if path.as_os_str() == "-" => Input::Stdin,
         Some(path) => Input::File(path.to_owned()),
+    }
+}
+
+fn wanted(args: &cli::CollectArgs) -> collector::Wanted {
+    collector::Wanted {
+        agents: args.agents.clone(),
+        only: args.only.clone(),
+        depth: if args.full {
+            collect::Depth::Full
+        } else {
+            collect::Depth::Changes
+        },
+        mode: if args.dry_run {
+            collect::Mode::Dry
+        } else {
+            collect::Mode::Write
+        },
     }
 }
 

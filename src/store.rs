@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+mod agents;
 mod alerts;
 mod batch;
 mod bulk;
@@ -14,14 +15,24 @@ mod connect;
 mod credentials;
 mod indexes;
 mod inspect;
+mod inventory;
+mod lease;
+mod operations;
 mod refusal;
+mod roster;
+mod runs;
 mod settings;
+mod states;
 
+pub use agents::{AgentChange, KnownAgent};
 pub use batch::Batch;
 pub use bulk::{Answer, Bulk, IN_FLIGHT, Task};
 pub use connect::validate;
 pub use inspect::{Report, inspect};
+pub use inventory::Change;
+pub use lease::{Claim, Lease};
 pub use settings::Settings;
+pub use states::{Held, State};
 
 use mongodb::bson::{self, RawDocument};
 use serde_json::Value;
@@ -56,7 +67,7 @@ pub enum Written {
     Rejected(String),
 }
 
-/// What was found about the indexes of the alerts.
+/// What was found about the indexes of a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Indexes {
     /// The collection was empty, and they were created.
@@ -134,8 +145,8 @@ impl Store {
     ///
     /// `Unavailable` if it is not known that all were decided; then any of them may be there.
     pub fn insert(&self, documents: &[&[u8]], within: Duration) -> Result<Vec<Written>, Error> {
-        let work = alerts::insert(self.database(), documents);
-        self.limit(within, work)
+        let database = self.database();
+        self.limit(within, alerts::insert(&database, alerts::NAME, documents))
     }
 
     /// Creates the alerts' indexes if the collection is empty.
@@ -145,6 +156,20 @@ impl Store {
     /// `Unavailable`.
     pub fn create_indexes_if_empty(&self, within: Duration) -> Result<Indexes, Error> {
         let work = indexes::create_if_empty(self.database());
+        self.limit(within, work)
+    }
+
+    /// Creates the indexes of these collections of the inventory, where they are not there.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`.
+    pub fn create_inventory_indexes(
+        &self,
+        collections: &[&str],
+        within: Duration,
+    ) -> Result<Indexes, Error> {
+        let work = indexes::create_for_inventory(self.database(), collections);
         self.limit(within, work)
     }
 

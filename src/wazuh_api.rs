@@ -29,10 +29,10 @@ mod verifier;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, Failed};
+pub use answer::Answer;
 pub use certificate::{Offer, offers};
 pub use error::Error;
-pub use listing::{Listing, Page};
+pub use listing::Listing;
 pub use rights::{Reach, Rights};
 pub use settings::Settings;
 pub use trust::trust;

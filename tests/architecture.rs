@@ -6,24 +6,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the top down; rooms on one line do not name each other.
-const LINES: [&[&str]; 9] = [
+const LINES: [&[&str]; 10] = [
     &["main"],
     &["cli"],
     &["commands"],
     &["config"],
-    &["delivery"],
+    &["delivery", "collect"],
     &["alerts_log", "filter", "spool", "store", "wazuh_api"],
+    &["inventory"],
     &["alert", "ossec_conf"],
     &["secret"],
     &["home", "setting"],
 ];
 
 /// Crates that one room alone may name.
-const DOORS: [(&str, &[&str]); 15] = [
+const DOORS: [(&str, &[&str]); 16] = [
     ("mongodb", &["store"]),
     ("bson", &["store"]),
     ("tokio", &["store"]),
     ("clap", &["cli", "main"]),
+    ("indicatif", &["commands"]),
     ("env_logger", &["main"]),
     ("toml", &["config"]),
     ("directories", &["home"]),

@@ -33,6 +33,7 @@ mod architecture;
 mod arguments;
 mod backfill;
 mod breaker;
+mod collect;
 mod commands;
 mod depth;
 mod documents;

@@ -166,6 +166,9 @@ impl Follow<'_> {
             } else if moved && feed.has_slot() {
                 feed.send(tail.checkpoint())?;
                 moved = false;
+                if let Some(agents) = self.way.agents() {
+                    feed.know(agents);
+                }
             } else if !feed.is_idle() {
                 keeper.note(feed.settle(GLANCE)?);
             } else {

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
+use super::answer::Failed;
+use super::listing::Page;
 use super::*;
 use crate::setting::{Count, List, Span};
 use fake::fleet::Status;
