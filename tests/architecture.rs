@@ -28,7 +28,7 @@ const LINES: [&[&str]; 11] = [
 ];
 
 /// Crates that one room alone may name.
-const DOORS: [(&str, &[&str]); 16] = [
+const DOORS: [(&str, &[&str]); 21] = [
     ("mongodb", &["store"]),
     ("bson", &["store"]),
     ("tokio", &["serve", "store"]),
