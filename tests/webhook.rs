@@ -285,12 +285,16 @@ fn bombs_and_floods_leave_memory_as_it_was_and_others_are_served() {
     assert_eq!(answer.status, 413, "{answer:?}");
     let mut endless = serving.connect();
     endless
-        .send(b"POST /wazuh-alert HTTP/1.1\r\nHost: x\r\nContent-Length: 1073741824\r\n\r\n")
+        .send(
+            b"POST /wazuh-alert HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1073741824\r\n\r\n",
+        )
         .unwrap();
     assert_eq!(endless.answer().unwrap().status, 413);
     let mut chunked = serving.connect();
     chunked
-        .send(b"POST /wazuh-alert HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .send(
+            b"POST /wazuh-alert HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
+        )
         .unwrap();
     let piece = [b"100000\r\n".as_slice(), &vec![b' '; 1 << 20], b"\r\n"].concat();
     while chunked.send(&piece).is_ok() {}
@@ -345,6 +349,33 @@ fn memory_is_bounded_while_much_waits() {
     assert!(serving.peak() < 100 << 10, "{} KiB", serving.peak());
     until("the spool is empty", || wazuh.pending() == 0);
     assert!(stored_on(&server, "hook_flood").len() > yes);
+}
+
+#[test]
+fn what_became_of_them_is_counted() {
+    let wazuh = Wazuh::new("hook_counted");
+    wazuh.settings("[filter]\nexclude_rule_id = \"1\"\n");
+    let serving = Serving::start(&wazuh);
+    let unwanted = r#"{"id":"1.2","rule":{"id":"1"}}"#;
+    let all = format!("[{0},{0},{unwanted},5]", numbered(1));
+    assert_eq!(serving.post(&all).status, 207);
+    let mut connection = serving.connect();
+    connection
+        .send(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .unwrap();
+    let page = connection.answer().unwrap().body;
+    for (name, value) in [
+        ("received", 4),
+        ("stored", 1),
+        ("duplicates", 1),
+        ("filtered", 1),
+        ("invalid", 1),
+        ("spooled", 0),
+    ] {
+        let line = format!("custom_mongo_alerts_{name}_total {value}\n");
+        assert!(page.contains(&line), "{line} is not in {page}");
+    }
+    assert!(page.contains("custom_mongo_queue_bytes 0\n"), "{page}");
 }
 
 #[test]
