@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 mod access;
+mod api;
 mod app;
 mod auth;
 mod connection;

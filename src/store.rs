@@ -14,7 +14,7 @@ mod connect;
 mod credentials;
 mod indexes;
 mod inspect;
-mod reader;
+pub mod reader;
 mod refusal;
 mod settings;
 mod writer;

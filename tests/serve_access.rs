@@ -367,3 +367,29 @@ fn the_access_log_can_be_narrowed() {
     assert_eq!(asked("errors"), (false, true));
     assert_eq!(asked("off"), (false, false));
 }
+
+#[test]
+fn bringing_and_asking_are_two_scopes_and_a_site_is_a_wall() {
+    let wazuh = Wazuh::new("serve_two_scopes");
+    let read = new_token(&wazuh, "reader", "read");
+    let ingest = new_token(&wazuh, "sender", "ingest");
+    let output = wazuh.run(&[
+        "token", "new", "--name", "paris", "--scope", "admin", "--site", "paris",
+    ]);
+    let paris = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    let service = Service::start(&wazuh);
+    let alert = crate::wazuh::numbered(1).to_string();
+    let bring = |token: &str| {
+        let token = [("x-auth-token", token)];
+        service
+            .post("/wazuh-alert", &token, alert.as_bytes())
+            .status
+    };
+    let ask = |token: &str| service.get("/api/alerts", &[("x-api-key", token)]);
+    assert_eq!((bring(&read), bring(&ingest), bring("no")), (403, 200, 401));
+    assert_eq!((ask(&read).status, ask(&ingest).status), (200, 403));
+    assert_eq!(ask(&read).json()["data"].as_array().unwrap().len(), 1);
+    // Nothing of another site comes in or out by a token that is bound to one.
+    assert_eq!(bring(&paris), 403);
+    assert_eq!(ask(&paris).json()["data"].as_array().unwrap().len(), 0);
+}

@@ -193,3 +193,41 @@ fn more_files_than_the_process_may_open_are_no_connections() {
     );
     assert_eq!(service.get("/healthz", &[]).status, 200);
 }
+
+#[test]
+fn bodies_that_come_drop_by_drop_leave_the_others_alone() {
+    let service = service(
+        "serve_slow_bodies",
+        "max_connections = 20\nbody_timeout = \"3 s\"",
+    );
+    let head = "POST /wazuh-alert HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{";
+    let mut slow: Vec<_> = (0..30).map(|_| connect(service.address)).collect();
+    let mut asked = 0;
+    let begun = Instant::now();
+    let mut over = 0;
+    while over < slow.len() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{over} are over");
+        over = 0;
+        for connection in &mut slow {
+            let piece = if asked == 0 { head } else { " " };
+            over += usize::from(connection.send(piece.as_bytes()).is_err());
+        }
+        asked += 1;
+        std::thread::sleep(Duration::from_millis(200));
+        // One who waits a second for room gets it, whatever the slow ones do.
+        let mut patience = 15;
+        loop {
+            let answer = connect(service.address).ask("GET", "/healthz", &[], b"");
+            if answer.is_ok_and(|answer| answer.status == 200) {
+                break;
+            }
+            patience -= 1;
+            assert!(patience > 0, "nobody else gets in");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    let mut one = connect(service.address);
+    one.send(head.as_bytes()).unwrap();
+    let answer = one.answer("POST").expect("an answer");
+    assert_eq!(answer.status, 408, "{answer:?}");
+}

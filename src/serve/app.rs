@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::State;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
+use super::api;
 use super::auth::Rates;
 use super::health::Health;
 use super::ingest::{Ingest, Setup};
@@ -44,6 +45,8 @@ pub(super) struct App {
     pub(super) health: Health,
     /// What has happened since the start.
     pub(super) metrics: Metrics,
+    /// Room for streams of alerts.
+    pub(super) streams: Arc<Semaphore>,
     /// When the service began.
     pub(super) started: Instant,
     stop: watch::Sender<bool>,
@@ -72,8 +75,9 @@ impl App {
             ingest: ingest.map_err(no_thread)?,
             tokens,
             rates: Rates::new(&parts.serve),
-            settings: parts.serve,
             site: parts.site,
+            streams: api::stream::places(parts.serve.max_streams.0),
+            settings: parts.serve,
             reader: Reader::new(&parts.store),
             spool: Arc::new(spool),
             health: Health::default(),

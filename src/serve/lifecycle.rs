@@ -19,6 +19,7 @@ use super::signals::Signals;
 use super::tls::Tls;
 use super::tokens::Tokens;
 use super::{Fault, Parts, Periodic, Settings, health};
+use crate::store::{Indexes, Reader};
 
 /// How often MongoDB is asked for a sign of life.
 const LOOK: Duration = Duration::from_secs(5);
@@ -58,6 +59,7 @@ async fn serve(app: &Arc<App>, signals: Signals, periodic: Option<Periodic>) -> 
     let was = health::look(app).await.report(None);
     let most = connections(&app.settings);
     let door = Door::new(Arc::clone(app), routes(app), tls, most);
+    tokio::spawn(create_indexes(app.reader.clone()));
     for listener in listeners {
         announce(&listener);
         let door = Arc::clone(&door);
@@ -143,6 +145,21 @@ async fn watch(app: &App, mut was: bool) {
     loop {
         tokio::time::sleep(LOOK).await;
         was = health::look(app).await.report(Some(was));
+    }
+}
+
+/// Beside everything else: on a large collection it takes its time, and MongoDB may be away.
+async fn create_indexes(reader: Reader) {
+    loop {
+        match reader.create_indexes().await {
+            Ok(Indexes::NotAllowed) => {
+                log::warn!("the login may not create indexes; see integrations/mongodb-role.js");
+                return;
+            }
+            Ok(_) => return,
+            Err(fault) => log::debug!("the indexes cannot be created yet: {fault}"),
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -18,7 +18,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::app::App;
 use super::auth::{Need, Scope, guard};
 use super::error::Error;
-use super::{access, health, metrics, webhook};
+use super::{access, api, health, metrics, webhook};
 
 /// All routes, with what stands around each of them.
 pub(super) fn routes(app: &Arc<App>) -> Router {
@@ -26,10 +26,23 @@ pub(super) fn routes(app: &Arc<App>) -> Router {
 
     let open = Router::new()
         .route("/healthz", get(health::alive))
+        .route("/openapi.json", get(api::openapi::page))
         .route("/readyz", get(health::ready));
     let operation = Router::new()
         .route("/metrics", get(metrics::page))
         .route_layer(behind(Need::LocalOr(Scope::Read)));
+    let read = Router::new()
+        .route("/api/agents", get(api::agents::list))
+        .route("/api/agents/{id}", get(api::agents::one))
+        .route("/api/agents/{id}/alerts", get(api::alerts::of_agent))
+        .route("/api/agents/{id}/{kind}", get(api::agents::kind))
+        .route("/api/alerts", get(api::alerts::list))
+        .route("/api/alerts/stats", get(api::stats::page))
+        .route("/api/alerts/stream", get(api::stream::page))
+        .route("/api/alerts/{id}", get(api::alerts::one))
+        .route("/api/collect/runs", get(api::agents::runs))
+        .route("/api/software", get(api::agents::software))
+        .route_layer(behind(Need::Scope(Scope::Read)));
 
     let ingest = Router::new()
         .route("/wazuh-alert", post(webhook::receive))
@@ -37,6 +50,7 @@ pub(super) fn routes(app: &Arc<App>) -> Router {
 
     open.merge(operation)
         .merge(ingest)
+        .merge(read)
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(CatchPanicLayer::custom(panicked))

@@ -36,6 +36,8 @@ pub struct Settings {
     pub address_rate: Count,
     /// Connections at a time; beyond it the one that is idle longest goes.
     pub max_connections: Count,
+    /// Streams of alerts at a time.
+    pub max_streams: Count,
     /// The longest body of a request, after decompression as well.
     pub max_body: Size,
     /// How long a client may take for the head of a request, or for the TLS handshake.
@@ -97,6 +99,7 @@ impl Default for Settings {
             token_rate: Count(0),
             address_rate: Count(0),
             max_connections: Count(512),
+            max_streams: Count(32),
             max_body: Size(10_000_000),
             header_timeout: seconds(10),
             body_timeout: seconds(30),

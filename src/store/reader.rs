@@ -1,32 +1,164 @@
-//! The way to read, for a runtime that lives longer than one question: made without a connection,
-//! connects when it is first asked, and every question has a limit.
+//! The door for questions: asynchronous, for whoever serves them. Every query has a limit of its own
+//! in documents and in time, and is answered from an index where the indexes are there.
 
-use std::future::Future;
-use std::time::Duration;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use mongodb::bson::doc;
-use mongodb::{Client, Database};
+mod filter;
+mod inventory;
+mod json;
+mod listing;
+mod plan;
+mod position;
+mod site;
+mod source;
+mod stats;
+mod tail;
+
+pub use filter::AlertFilter;
+pub use inventory::{Freshness, InventoryList, Order, Rows};
+pub use json::Shape;
+pub use listing::Listing;
+pub use position::Position;
+pub use stats::{Bucket, By};
+pub use tail::{Event, Tail};
+
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
+use mongodb::error::{Error as DriverError, ErrorKind};
+use mongodb::{Collection, Database};
 use tokio::sync::OnceCell;
 
-use super::{Error, Settings, connect};
+use super::{Error, Indexes, Settings, alerts, connect, indexes, refusal};
 
-/// How long the driver may look for a server.
+/// How long the search for a server may take.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long a question may take that only proves that somebody answers.
-const PING: Duration = Duration::from_secs(1);
+const PING_TIME: Duration = Duration::from_secs(1);
+/// How long the server may work on one page.
+const PAGE_TIME: Duration = Duration::from_secs(10);
+/// How long the server may work on a list without a limit, all its batches together.
+const STREAM_TIME: Duration = Duration::from_secs(15 * 60);
+/// How long one answer of the server may take on the wire: the driver has no limit of its own.
+const ANSWER_TIME: Duration = Duration::from_secs(20);
+/// More are not counted.
+pub const COUNTED: u64 = 10_000;
+/// Connections at most: each has a stack in mongod.
+const POOL: u32 = 10;
+/// `MaxTimeMSExpired` and what an unknown zone, or a lost position in the oplog, is answered with
+/// (<https://www.mongodb.com/docs/manual/reference/error-codes/>).
+const TOO_SLOW: i32 = 50;
+const UNKNOWN_ZONE: i32 = 40485;
+const HISTORY_LOST: [i32; 4] = [136, 260, 280, 286];
 
-/// Reads what is stored. Only within a runtime that drives network and time.
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// MongoDB cannot be asked now, or broke off.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The settings do not lead to a MongoDB.
+    #[error("{0}")]
+    Settings(String),
+    /// It would take longer than a question may.
+    #[error("the question takes MongoDB too long; narrow it with since, until, site or agent_id")]
+    TooSlow,
+    /// More sites than one list can be merged from.
+    #[error("there are too many sites for one list; name one with site=")]
+    TooManySites,
+    /// MongoDB does not know the time zone.
+    #[error("the time zone is not known; write for example Europe/Berlin or +02:00")]
+    UnknownZone,
+    /// The position to go on from is no longer in MongoDB's log.
+    #[error("the position is too old")]
+    HistoryLost,
+}
+
+impl From<DriverError> for Fault {
+    fn from(error: DriverError) -> Self {
+        if let ErrorKind::Command(command) = error.kind.as_ref() {
+            match command.code {
+                TOO_SLOW => return Self::TooSlow,
+                UNKNOWN_ZONE => return Self::UnknownZone,
+                code if HISTORY_LOST.contains(&code) => return Self::HistoryLost,
+                _ => {}
+            }
+        }
+        refusal::sort(&error).into()
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Settings(why) => Self::Settings(why),
+            Error::Unavailable(why) | Error::Rejected(why) => Self::Unavailable(why),
+        }
+    }
+}
+
+/// Which part of a list.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// How many documents at most; none is all of them.
+    pub limit: Option<u64>,
+    /// Where the page before ended.
+    pub after: Option<Position>,
+    /// Only these fields (dotted); empty is all.
+    pub fields: Vec<String>,
+}
+
+/// One document.
+#[derive(Debug, Clone)]
+pub struct Record(RawDocumentBuf);
+
+impl Record {
+    fn raw(&self) -> &RawDocument {
+        &self.0
+    }
+
+    /// A text at the top of the document.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get_str(name).ok()
+    }
+
+    /// The document's bytes, to recognise it again.
+    pub fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+/// How many there are, up to `COUNTED`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// The number, at most `COUNTED`.
+    pub value: u64,
+    /// Whether there are more.
+    pub is_capped: bool,
+}
+
+/// What is remembered for a moment: sites and indexes of each collection.
+type Remembered<T> = Mutex<HashMap<String, (Instant, Arc<T>)>>;
+
+/// A client for questions; connects with the first one. Only within a runtime that drives network
+/// and time.
+#[derive(Clone)]
 pub struct Reader {
-    settings: Settings,
-    client: OnceCell<Client>,
+    settings: Arc<Settings>,
+    database: Arc<OnceCell<Database>>,
+    sites: Arc<Remembered<Vec<Bson>>>,
+    indexes: Arc<Remembered<HashSet<String>>>,
 }
 
 impl Reader {
     /// Connects to nothing yet: MongoDB and even its name may be away.
     pub fn new(settings: &Settings) -> Self {
         Self {
-            settings: settings.clone(),
-            client: OnceCell::new(),
+            settings: Arc::new(settings.clone()),
+            database: Arc::default(),
+            sites: Arc::default(),
+            indexes: Arc::default(),
         }
     }
 
@@ -34,43 +166,136 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// As `Store::open`.
-    pub async fn ping(&self) -> Result<(), Error> {
-        let question = async {
+    /// `Unavailable`, `Settings`.
+    pub async fn ping(&self) -> Result<(), Fault> {
+        let ping = async {
             let database = self.database().await?;
-            let answer = database.run_command(doc! { "ping": 1 }).await;
-            answer
-                .map(drop)
-                .map_err(|error| connect::refused(&error, &self.settings))
+            let ping = database.run_command(doc! { "ping": 1 }).await;
+            ping.map(drop).map_err(Fault::from)
         };
-        within(PING, question).await
+        let ping = tokio::time::timeout(PING_TIME, ping).await;
+        ping.unwrap_or_else(|_| Err(no_answer(PING_TIME)))
     }
 
     /// Closes the connections.
     pub async fn close(&self) {
-        if let Some(client) = self.client.get() {
-            client.clone().shutdown().immediate(true).await;
+        if let Some(database) = self.database.get() {
+            database.client().clone().shutdown().immediate(true).await;
         }
     }
 
-    async fn database(&self) -> Result<Database, Error> {
-        let client = self.client.get_or_try_init(|| async {
-            let options = connect::options(&self.settings, CONNECT).await?;
-            Client::with_options(options).map_err(|error| connect::refused(&error, &self.settings))
-        });
-        Ok(client.await?.database(&self.settings.database))
+    /// Creates the alerts' indexes that are missing.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`, `Settings`.
+    pub async fn create_indexes(&self) -> Result<Indexes, Fault> {
+        Ok(indexes::create(self.database().await?.clone()).await?)
+    }
+
+    /// The alerts that a filter lets through, newest first.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`, `Settings`, `TooManySites`.
+    pub async fn alerts(&self, filter: &AlertFilter, page: Page) -> Result<Listing, Fault> {
+        let (sites, there) = self
+            .surroundings(alerts::NAME, filter.site.as_deref())
+            .await?;
+        let plan = plan::of(filter, &sites, &there)?;
+        Ok(Listing::of_alerts(
+            self.collection(alerts::NAME).await?,
+            plan,
+            filter,
+            page,
+        ))
+    }
+
+    /// How many alerts a filter lets through.
+    ///
+    /// # Errors
+    ///
+    /// As `alerts`, and `TooSlow`.
+    pub async fn count(&self, filter: &AlertFilter) -> Result<Count, Fault> {
+        let (sites, there) = self
+            .surroundings(alerts::NAME, filter.site.as_deref())
+            .await?;
+        let plan = plan::of(filter, &sites, &there)?;
+        plan::count(self.database().await?, &plan, filter).await
+    }
+
+    /// The alert with this `_id`, if it is of the site.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`, `Settings`.
+    pub async fn alert(&self, id: &str, site: Option<&str>) -> Result<Option<Record>, Fault> {
+        let mut ids = vec![Bson::from(id)];
+        // The Python service's documents may have MongoDB's own.
+        ids.extend(ObjectId::parse_str(id).ok().map(Bson::from));
+        let mut filter = doc! { "_id": { "$in": ids } };
+        filter.extend(site::condition(site));
+        let collection = self.collection(alerts::NAME).await?;
+        let find = collection.find_one(filter).max_time(PAGE_TIME);
+        Ok(answer(async { Ok(find.await?) }).await?.map(Record))
+    }
+
+    async fn database(&self) -> Result<&Database, Fault> {
+        let open = || async {
+            let mut options = connect::options(&self.settings, CONNECT).await?;
+            options.max_pool_size = Some(POOL);
+            options.max_idle_time = Some(Duration::from_secs(120));
+            let client = mongodb::Client::with_options(options)
+                .map_err(|error| connect::refused(&error, &self.settings))?;
+            Ok::<_, Error>(client.database(&self.settings.database))
+        };
+        Ok(self.database.get_or_try_init(open).await?)
+    }
+
+    async fn collection(&self, name: &str) -> Result<Collection<RawDocumentBuf>, Fault> {
+        Ok(self.database().await?.collection(name))
     }
 }
 
-/// At most so long: the driver itself waits for a frozen server without an end.
-async fn within<T>(
-    limit: Duration,
-    question: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    let limited = tokio::time::timeout(limit, question).await;
-    limited.unwrap_or_else(|_| {
-        let limit = limit.as_millis();
-        let why = format!("MongoDB gave no answer within {limit} ms");
-        Err(Error::Unavailable(why))
-    })
+fn no_answer(within: Duration) -> Fault {
+    let within = within.as_millis();
+    Fault::Unavailable(format!("MongoDB gave no answer within {within} ms"))
+}
+
+/// One exchange with the server, which may freeze after connecting.
+async fn answer<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let answer = tokio::time::timeout(ANSWER_TIME, work).await;
+    answer.unwrap_or_else(|_| Err(no_answer(ANSWER_TIME)))
+}
+
+/// What has been remembered for less than `age`.
+fn recall<T>(memory: &Remembered<T>, name: &str, age: Duration) -> Option<Arc<T>> {
+    let memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+    let (since, value) = memory.get(name)?;
+    (since.elapsed() < age).then(|| Arc::clone(value))
+}
+
+fn remember<T>(memory: &Remembered<T>, name: &str, value: T) -> Arc<T> {
+    let value = Arc::new(value);
+    let kept = (Instant::now(), Arc::clone(&value));
+    let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+    memory.insert(name.to_owned(), kept);
+    value
+}
+
+/// Adds conditions; those on one field count together.
+fn and(into: &mut Document, more: Document) {
+    for (name, condition) in more {
+        match into.get_mut(&name) {
+            Some(Bson::Document(there)) => match condition {
+                Bson::Document(condition) => there.extend(condition),
+                other => {
+                    there.insert("$eq", other);
+                }
+            },
+            _ => {
+                into.insert(name, condition);
+            }
+        }
+    }
 }
