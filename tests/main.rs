@@ -18,7 +18,6 @@ mod mongod;
 mod proxy;
 mod scratch;
 mod service;
-mod serving;
 mod wazuh;
 
 // ---------------------------------------------------------------------------
