@@ -8,9 +8,10 @@
 )]
 
 mod analysisd;
+mod api_data;
 mod background;
 mod call;
-mod certificates;
+mod certificate;
 mod http;
 mod json;
 mod lossless;
@@ -18,15 +19,29 @@ mod mongod;
 mod proxy;
 mod scratch;
 mod service;
+mod tls;
 mod wazuh;
+
+#[path = "../packaging/wazuh-api.rs"]
+#[expect(
+    dead_code,
+    reason = "a program of its own, of which each user takes a part"
+)]
+mod fake;
 
 // ---------------------------------------------------------------------------
 
 mod agreement;
+mod api_document;
+mod api_index;
+mod api_inventory;
+mod api_pages;
+mod api_stream;
 mod architecture;
 mod arguments;
 mod backfill;
 mod breaker;
+mod collect;
 mod commands;
 mod depth;
 mod documents;
@@ -48,6 +63,9 @@ mod serve_tls;
 mod served;
 mod settings;
 mod spooled;
+mod stand_in;
 mod stores;
 mod surroundings;
+mod trust;
+mod wazuh_api;
 mod webhook;

@@ -9,7 +9,6 @@ pub(super) mod stats;
 pub(super) mod stream;
 
 mod answer;
-mod etag;
 mod kinds;
 mod parameters;
 

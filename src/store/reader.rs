@@ -2,7 +2,7 @@
 //! in documents and in time, and is answered from an index where the indexes are there.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 mod filter;
@@ -138,8 +138,8 @@ pub struct Count {
     pub is_capped: bool,
 }
 
-/// What is remembered for a moment: sites and indexes of each collection.
-type Remembered<T> = Mutex<HashMap<String, (Instant, Arc<T>)>>;
+/// What is remembered for a moment: the names of each collection's indexes.
+type Remembered = Mutex<HashMap<String, (Instant, Arc<HashSet<String>>)>>;
 
 /// A client for questions; connects with the first one. Only within a runtime that drives network
 /// and time.
@@ -147,8 +147,7 @@ type Remembered<T> = Mutex<HashMap<String, (Instant, Arc<T>)>>;
 pub struct Reader {
     settings: Arc<Settings>,
     database: Arc<OnceCell<Database>>,
-    sites: Arc<Remembered<Vec<Bson>>>,
-    indexes: Arc<Remembered<HashSet<String>>>,
+    indexes: Arc<Remembered>,
 }
 
 impl Reader {
@@ -157,7 +156,6 @@ impl Reader {
         Self {
             settings: Arc::new(settings.clone()),
             database: Arc::default(),
-            sites: Arc::default(),
             indexes: Arc::default(),
         }
     }
@@ -268,34 +266,25 @@ async fn answer<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fa
     answer.unwrap_or_else(|_| Err(no_answer(ANSWER_TIME)))
 }
 
-/// What has been remembered for less than `age`.
-fn recall<T>(memory: &Remembered<T>, name: &str, age: Duration) -> Option<Arc<T>> {
-    let memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
-    let (since, value) = memory.get(name)?;
-    (since.elapsed() < age).then(|| Arc::clone(value))
-}
-
-fn remember<T>(memory: &Remembered<T>, name: &str, value: T) -> Arc<T> {
-    let value = Arc::new(value);
-    let kept = (Instant::now(), Arc::clone(&value));
-    let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
-    memory.insert(name.to_owned(), kept);
-    value
-}
-
 /// Adds conditions; those on one field count together.
 fn and(into: &mut Document, more: Document) {
     for (name, condition) in more {
-        match into.get_mut(&name) {
-            Some(Bson::Document(there)) => match condition {
-                Bson::Document(condition) => there.extend(condition),
-                other => {
-                    there.insert("$eq", other);
-                }
-            },
-            _ => {
-                into.insert(name, condition);
+        let both = match into.remove(&name) {
+            None => condition,
+            Some(there) => {
+                let mut both = operators(there);
+                both.extend(operators(condition));
+                both.into()
             }
-        }
+        };
+        into.insert(name, both);
+    }
+}
+
+/// `x` is short for `{$eq: x}`; none of our values is a document itself.
+fn operators(condition: Bson) -> Document {
+    match condition {
+        Bson::Document(operators) => operators,
+        value => doc! { "$eq": value },
     }
 }

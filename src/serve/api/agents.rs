@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 use super::answer::{self, Envelope};
 use super::kinds::{self, Kind};
 use super::parameters::{Parameters, now};
-use super::{etag, site};
+use super::site;
 use crate::alert::time;
 use crate::serve::app::Shared;
 use crate::serve::auth::Caller;
 use crate::serve::error::Error;
+use crate::serve::etag::Tag;
 use crate::store::reader::{Freshness, InventoryList, Order, Page, Rows, Shape};
 
 const LIST: [&str; 7] = [
@@ -43,15 +44,12 @@ pub(in crate::serve) async fn list(
     list.equal
         .extend(given.owned("status").map(|status| ("status", status)));
     let page = given.page(None)?;
-    let version = app.reader.fingerprint(&list, VERSIONED).await?;
-    let version = version.map(|content| etag::of(&version_of(&given), &content));
-    if let Some(same) = version
-        .as_deref()
-        .and_then(|etag| etag::unchanged(&headers, etag))
-    {
+    let content = app.reader.fingerprint(&list, VERSIONED).await?;
+    let tag = content.map(|content| Tag::of(&[&version_of(&given), &content]));
+    if let Some(same) = tag.as_ref().and_then(|tag| tag.not_modified(&headers)) {
         return Ok(same);
     }
-    let envelope = envelope(&given, &page, Vec::new(), version)?;
+    let envelope = envelope(&given, &page, Vec::new(), tag)?;
     answer::list(app.reader.inventory(&list, page).await?, envelope).await
 }
 
@@ -95,17 +93,14 @@ pub(in crate::serve) async fn kind(
     let page = given.page(None)?;
     let fresh = app.reader.freshness(&id, kind.name, list.site.as_deref());
     let fresh = fresh.await?;
-    let version = etag::content(&fresh).filter(|_| has_version(kind, &list));
-    let version = version.map(|content| etag::of(&version_of(&given), &content));
-    if let Some(same) = version
-        .as_deref()
-        .and_then(|etag| etag::unchanged(&headers, etag))
-    {
+    let has_version = has_version(kind, &list) && !fresh.is_empty();
+    let tag = has_version.then(|| Tag::of(&[&version_of(&given), &format!("{fresh:?}")]));
+    if let Some(same) = tag.as_ref().and_then(|tag| tag.not_modified(&headers)) {
         return Ok(same);
     }
     list.agent_id = Some(id);
     let beside = vec![("freshness", freshness(&fresh))];
-    let envelope = envelope(&given, &page, beside, version)?;
+    let envelope = envelope(&given, &page, beside, tag)?;
     answer::list(app.reader.inventory(&list, page).await?, envelope).await
 }
 
@@ -141,7 +136,7 @@ pub(in crate::serve) async fn runs(
         beside: Vec::new(),
         shape: Shape::of(&page.fields),
         question: given.question(),
-        etag: None,
+        tag: None,
     };
     answer::list(app.reader.runs(site.as_deref(), page).await?, envelope).await
 }
@@ -186,7 +181,7 @@ fn envelope(
     given: &Parameters,
     page: &Page,
     beside: Vec<(&'static str, Value)>,
-    etag: Option<String>,
+    tag: Option<Tag>,
 ) -> Result<Envelope, Error> {
     let mut shape = Shape::of(&page.fields);
     shape.with_id |= given.flag("with_id")?;
@@ -194,7 +189,7 @@ fn envelope(
         beside,
         shape,
         question: given.question(),
-        etag,
+        tag,
     })
 }
 

@@ -115,7 +115,7 @@ async fn answer(
         beside,
         shape,
         question: given.question(),
-        etag: None,
+        tag: None,
     };
     answer::list(app.reader.alerts(&filter, page).await?, envelope).await
 }

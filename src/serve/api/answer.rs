@@ -5,12 +5,13 @@
 use std::io;
 
 use axum::body::{Body, Bytes};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde_json::Value;
 
 use crate::serve::error::Error;
+use crate::serve::etag::Tag;
 use crate::store::reader::{Listing, Record, Shape};
 
 /// How much is written at a time, about.
@@ -25,7 +26,7 @@ pub(super) struct Envelope {
     /// What a position belongs to.
     pub(super) question: String,
     /// The list's version.
-    pub(super) etag: Option<String>,
+    pub(super) tag: Option<Tag>,
 }
 
 struct Writing {
@@ -46,7 +47,7 @@ pub(super) async fn list(mut listing: Listing, envelope: Envelope) -> Result<Res
         out.extend_from_slice(format!("{}:{value},", Value::from(*name)).as_bytes());
     }
     out.extend_from_slice(br#""data":["#);
-    let etag = envelope.etag.clone();
+    let tag = envelope.tag.clone();
     let writing = Writing {
         listing,
         envelope,
@@ -56,11 +57,11 @@ pub(super) async fn list(mut listing: Listing, envelope: Envelope) -> Result<Res
         is_over: false,
     };
     let body = Body::from_stream(stream::try_unfold(writing, Writing::piece));
-    let mut response = json(StatusCode::OK, body);
-    if let Some(etag) = etag.and_then(|etag| etag.parse().ok()) {
-        response.headers_mut().insert(header::ETAG, etag);
-    }
-    Ok(response)
+    let response = json(body);
+    Ok(match tag {
+        Some(tag) => tag.mark(response),
+        None => response,
+    })
 }
 
 /// `{"status":"success","data":{…}}`.
@@ -68,16 +69,12 @@ pub(super) fn one(record: &Record, shape: &Shape) -> Response {
     let mut out = br#"{"status":"success","data":"#.to_vec();
     record.write_json(shape, &mut out);
     out.push(b'}');
-    json(StatusCode::OK, Body::from(out))
+    json(Body::from(out))
 }
 
-/// JSON that the caller may keep only if he asks again.
-pub(super) fn json(status: StatusCode, body: Body) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "application/json"),
-        (header::CACHE_CONTROL, "private, no-cache"),
-    ];
-    (status, headers, body).into_response()
+/// A good answer.
+pub(super) fn json(body: Body) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 impl Writing {

@@ -2,7 +2,6 @@
 //! service, in both directions.
 
 use axum::body::Body;
-use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::answer;
@@ -11,5 +10,5 @@ const DOCUMENT: &str = include_str!("openapi.json");
 
 /// The document.
 pub(in crate::serve) async fn page() -> Response {
-    answer::json(StatusCode::OK, Body::from(DOCUMENT))
+    answer::json(Body::from(DOCUMENT))
 }

@@ -136,11 +136,12 @@ impl Parameters {
         };
         let fields: Vec<String> = text
             .split(',')
-            .map(|field| field.trim().to_owned())
+            .map(|field| field.trim_matches(' ').to_owned())
             .collect();
         let is_name = |field: &String| {
             let mut parts = field.split('.');
-            parts.all(|part| !part.is_empty() && !part.starts_with('$'))
+            let plain = |part: &str| !part.starts_with('$') && !part.contains(char::is_control);
+            parts.all(|part| !part.is_empty() && plain(part))
         };
         if fields.len() > FIELDS || !fields.iter().all(is_name) {
             let why = format!("up to {FIELDS} names with commas between them are wanted");
@@ -197,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_time_has_a_zone_or_is_a_span_before_now() {
-        let time = |query| parse(query).and_then(|given| given.time("since"));
+        let time = |query: &str| parse(query).and_then(|given| given.time("since"));
         let expected = Some(1_748_872_043_199);
         for text in [
             "2025-06-02T13:47:23.199Z",

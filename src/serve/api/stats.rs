@@ -2,7 +2,6 @@
 
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::json;
 
@@ -57,7 +56,7 @@ pub(in crate::serve) async fn page(
     let rest = rest.to_string();
     out.push(b',');
     out.extend_from_slice(rest.trim_start_matches('{').as_bytes());
-    Ok(answer::json(StatusCode::OK, Body::from(out)))
+    Ok(answer::json(Body::from(out)))
 }
 
 fn by(given: &Parameters) -> Result<Vec<By>, Error> {

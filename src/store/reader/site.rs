@@ -2,19 +2,17 @@
 //! sites that are there, each from its own part of the index.
 
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use mongodb::bson::{Bson, Document, doc};
 
-use super::{Fault, PAGE_TIME, Reader, answer, recall, remember};
+use super::{Fault, PAGE_TIME, Reader, answer};
 
 /// The site of documents that name none: there was no other before there were sites.
 const UNNAMED: &str = "default";
 /// MongoDB merges 200 parts of an index at most (`internalQueryMaxScansToExplode`).
 pub(super) const MERGED: usize = 150;
-/// A new site is seen so late at most, in lists of all sites.
-const SITES_AGE: Duration = Duration::from_secs(2);
 const INDEXES_AGE: Duration = Duration::from_secs(15);
 
 /// The indexes of a collection by name.
@@ -49,7 +47,7 @@ impl Reader {
                 if sites.is_empty() {
                     vec![Bson::from(UNNAMED)]
                 } else {
-                    sites.to_vec()
+                    sites
                 }
             }
         };
@@ -59,10 +57,7 @@ impl Reader {
         Ok((sites, there))
     }
 
-    async fn sites(&self, name: &str) -> Result<Arc<Vec<Bson>>, Fault> {
-        if let Some(known) = recall(&self.sites, name, SITES_AGE) {
-            return Ok(known);
-        }
+    async fn sites(&self, name: &str) -> Result<Vec<Bson>, Fault> {
         let collection = self.collection(name).await?;
         // One step in the index for each site.
         let named = collection.distinct("_site", doc! { "_site": { "$gte": "" } });
@@ -75,11 +70,17 @@ impl Reader {
         if answer(async { Ok(unnamed.await?) }).await?.is_some() {
             sites.push(Bson::Null);
         }
-        Ok(remember(&self.sites, name, sites))
+        Ok(sites)
     }
 
     async fn indexes(&self, name: &str) -> Result<Arc<There>, Fault> {
-        if let Some(known) = recall(&self.indexes, name, INDEXES_AGE) {
+        let known = {
+            let memory = self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
+            memory.get(name).cloned()
+        };
+        if let Some((since, known)) = known
+            && since.elapsed() < INDEXES_AGE
+        {
             return Ok(known);
         }
         let collection = self.collection(name).await?;
@@ -92,7 +93,10 @@ impl Reader {
             }
         };
         let names = answer(names).await?;
-        Ok(remember(&self.indexes, name, names.into_iter().collect()))
+        let names: Arc<There> = Arc::new(names.into_iter().collect());
+        let mut memory = self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.insert(name.to_owned(), (Instant::now(), Arc::clone(&names)));
+        Ok(names)
     }
 }
 

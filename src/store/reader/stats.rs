@@ -97,7 +97,12 @@ impl Reader {
         let window =
             doc! { "$gte": date(filter.since, i64::MIN), "$lt": date(filter.until, i64::MAX) };
         and(&mut matched, doc! { "_timestamp": window });
-        let mut facets = doc! { "total": [{ "$count": "count" }] };
+        // Constant, so that an unknown zone is refused also where there is nothing to count.
+        let zone = doc! { "$hour": { "date": DateTime::from_millis(0), "timezone": &bucket.zone } };
+        let mut facets = doc! {
+            "total": [{ "$count": "count" }],
+            "zone": [{ "$limit": 1 }, { "$project": { "_id": 0, "hour": zone } }],
+        };
         for by in by {
             facets.insert(by.name(), by.stages(bucket));
         }
@@ -118,6 +123,7 @@ impl Reader {
         let document = Document::try_from(found.as_ref());
         let mut document = document.map_err(|error| Fault::Unavailable(error.to_string()))?;
         let total = document.remove("total");
+        document.remove("zone");
         let raw = mongodb::bson::serialize_to_raw_document_buf(&document);
         let raw = raw.map_err(|error| Fault::Unavailable(error.to_string()))?;
         Ok(Stats {
