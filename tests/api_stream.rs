@@ -156,7 +156,7 @@ fn tells_of_each_alert_once(server: &Mongod, database: &str) {
     assert_eq!(all.ids(30), ids(&third));
     // The service goes and comes; the client comes back with its last id.
     let last = all.last.clone();
-    service.kill();
+    drop(service);
     let fourth = alerts(500, 30);
     insert(&database, &fourth);
     let service = Service::start(&wazuh);
