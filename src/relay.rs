@@ -133,8 +133,9 @@ impl Answer {
             Self::Elsewhere => (3, ""),
             Self::Refused(text) => (4, text.as_str()),
         };
-        let text = text.get(..text.floor_char_boundary(MAX_TEXT));
-        let text = text.unwrap_or_default().as_bytes();
+        let mut ends = (0..=text.len().min(MAX_TEXT)).rev();
+        let text = ends.find_map(|end| text.get(..end)).unwrap_or_default();
+        let text = text.as_bytes();
         let length = u16::try_from(text.len()).unwrap_or(0).to_le_bytes();
         let head: [u8; ANSWER_HEAD] = [code, 0, length[0], length[1]];
         [head.as_slice(), text].concat()

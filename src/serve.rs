@@ -11,7 +11,6 @@ mod access;
 mod api;
 mod app;
 mod auth;
-mod body;
 mod connection;
 mod error;
 mod etag;

@@ -1,5 +1,5 @@
 //! The alerts in the body of a request: one object, a list, one a line, or documents inside a list as
-//! Wazuh 5 and OpenSearch's monitors notify. Only divided here: each part may yet be no alert.
+//! Wazuh 5 and the monitors of `OpenSearch` notify. Only divided here: each part may yet be no alert.
 
 use super::json::{Container, Reader, SyntaxError, Text, Token};
 use super::{BYTE_ORDER_MARK, validate};
@@ -89,7 +89,7 @@ fn bounded<'a>(
 }
 
 /// What has to follow behind a list.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     /// Nothing.
     Whole,

@@ -33,7 +33,12 @@ pub fn run(listen: Option<&str>, settings: &Settings, home: &Home) -> Result<u8>
         enricher: settings.enricher()?,
         filter: settings.filter(),
         home: home.clone(),
-        relay_key: settings.relay_key(&settings.store.destination().map_err(fault)?),
+        relay_key: settings.relay_key(
+            &settings
+                .store
+                .destination()
+                .map_err(|error| fault(&error))?,
+        ),
         periodic: None,
     };
     match serve::run(parts) {
@@ -43,6 +48,6 @@ pub fn run(listen: Option<&str>, settings: &Settings, home: &Home) -> Result<u8>
     }
 }
 
-fn fault(error: store::Error) -> Fault {
+fn fault(error: &store::Error) -> Fault {
     Fault(error.to_string())
 }

@@ -145,7 +145,8 @@ fn no_page_of_others(app: &App, headers: &HeaderMap) -> Result<(), Error> {
     let text = |name| headers.get(name).map(HeaderValue::as_bytes);
     let host = text(header::HOST).unwrap_or_default();
     if !is_own_name(host) {
-        let why = "Without tokens only requests to localhost or an IP address are taken";
+        let why = "Without tokens only requests to localhost or an IP address are taken; \
+                   make a token (custom-mongo token new) or set serve.insecure_listen";
         return Err(Error::new(StatusCode::FORBIDDEN, why));
     }
     let Some(origin) = text(header::ORIGIN) else {

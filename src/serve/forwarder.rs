@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::ingest::{Setup, Tally};
 use crate::alert::enrich::Enricher;
-use crate::delivery::{self, Breaker, DrainError, UNASSIGNED};
+use crate::delivery::{self, Breaker, DrainError, Limits, UNASSIGNED};
 use crate::filter::Filter;
 use crate::spool::Spool;
 use crate::store::{self, Store};
@@ -173,7 +173,9 @@ impl Work {
             None => (Store::open(&self.settings, CONNECT)?, Instant::now()),
         };
         for spool in waiting {
-            let drained = delivery::drain_all(spool, &store, &mut self.enricher, &self.filter)?;
+            let (enricher, filter) = (&mut self.enricher, &self.filter);
+            let limits = Limits::steady();
+            let drained = delivery::drain_all(spool, &store, enricher, filter, &limits)?;
             self.tally.note_drained(&drained);
         }
         self.store = Some((store, Instant::now()));

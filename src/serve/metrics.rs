@@ -117,6 +117,42 @@ pub(super) async fn page(State(app): Shared) -> Response {
     (kind, page.0).into_response()
 }
 
+/// Name, help and value of what has become of the alerts.
+fn counters(counts: &Counts) -> [(&'static str, &'static str, u64); 11] {
+    let Counts {
+        stored,
+        already_there,
+        spooled,
+        forwarded,
+        filtered,
+        not_alerts,
+        ..
+    } = *counts;
+    let dead = counts.rejected + counts.forwarded_dead;
+    let refused = counts.busy + counts.failed;
+    let (received, writes, micros) = (counts.received(), counts.writes, counts.write_micros);
+    let written = "Alerts that were written to MongoDB when they came";
+    let brought = "Alerts that were brought from the disk to MongoDB";
+    let again = "Alerts whose sender was told to come again";
+    [
+        ("alerts_received", "Alerts that arrived", received),
+        ("alerts_stored", written, stored),
+        (
+            "alerts_duplicates",
+            "Alerts that MongoDB had",
+            already_there,
+        ),
+        ("alerts_spooled", "Alerts that went to disk", spooled),
+        ("alerts_forwarded", brought, forwarded),
+        ("alerts_filtered", "Alerts that were not wanted", filtered),
+        ("alerts_dead", "Alerts that became dead letters", dead),
+        ("alerts_invalid", "Texts that were no alerts", not_alerts),
+        ("alerts_refused", again, refused),
+        ("writes", "Batches that MongoDB has decided on", writes),
+        ("write_microseconds", "How long they took together", micros),
+    ]
+}
+
 /// The page while it is written.
 #[derive(Default)]
 struct Page(String);
@@ -139,75 +175,15 @@ impl Page {
     }
 
     fn alerts(&mut self, counts: &Counts) {
-        let counters = [
-            ("alerts_received", "Alerts that arrived", counts.received()),
-            (
-                "alerts_stored",
-                "Alerts that were written to MongoDB when they came",
-                counts.stored,
-            ),
-            (
-                "alerts_duplicates",
-                "Alerts that MongoDB had already",
-                counts.already_there,
-            ),
-            ("alerts_spooled", "Alerts that went to disk", counts.spooled),
-            (
-                "alerts_forwarded",
-                "Alerts that were brought from the disk to MongoDB",
-                counts.forwarded,
-            ),
-            (
-                "alerts_filtered",
-                "Alerts that were not wanted",
-                counts.filtered,
-            ),
-            (
-                "alerts_dead",
-                "Alerts that became dead letters",
-                counts.rejected + counts.forwarded_dead,
-            ),
-            (
-                "alerts_invalid",
-                "Texts that were no alerts",
-                counts.not_alerts,
-            ),
-            (
-                "alerts_refused",
-                "Alerts whose sender was told to come again",
-                counts.busy + counts.failed,
-            ),
-            (
-                "writes",
-                "Batches that MongoDB has decided on",
-                counts.writes,
-            ),
-            (
-                "write_microseconds",
-                "How long they took together",
-                counts.write_micros,
-            ),
-        ];
-        for (name, help, value) in counters {
+        for (name, help, value) in counters(counts) {
             let name = format!("custom_mongo_{name}_total");
             self.head(&name, "counter", help);
             self.line(format_args!("{name} {value}"));
         }
-        let gauges = [
-            (
-                "queue_alerts",
-                "Alerts in memory that wait for a write",
-                counts.waiting,
-            ),
-            (
-                "queue_bytes",
-                "What alerts without an answer hold in memory",
-                counts.held,
-            ),
-        ];
-        for (name, help, value) in gauges {
-            self.gauge(name, help, float(value));
-        }
+        let waiting = "Alerts in memory that wait for a write";
+        self.gauge("queue_alerts", waiting, float(counts.waiting));
+        let held = "What alerts without an answer hold in memory";
+        self.gauge("queue_bytes", held, float(counts.held));
     }
 
     fn spool(&mut self, status: &Status) {

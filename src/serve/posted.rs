@@ -9,7 +9,6 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{HeaderMap, StatusCode, header};
 use flate2::write::MultiGzDecoder;
 
-use super::body::too_large;
 use super::error::Error;
 use super::ingest::Held;
 use super::settings::Settings;
@@ -176,6 +175,12 @@ impl Refusal {
             Self::Busy => busy(),
         }
     }
+}
+
+/// 413, which names the limit.
+fn too_large(limit: usize) -> Error {
+    let why = format!("The body is longer than {limit} bytes");
+    Error::new(StatusCode::PAYLOAD_TOO_LARGE, why)
 }
 
 /// 503: too much is held by all senders together.

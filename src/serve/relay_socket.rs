@@ -174,27 +174,26 @@ enum Read {
 }
 
 async fn read(stream: &mut UnixStream, key: Key, held: &mut Held) -> io::Result<Read> {
-    let mut head = [0; HEAD];
-    match stream.read_exact(&mut head).await {
+    let mut first = [0; HEAD];
+    match stream.read_exact(&mut first).await {
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(Read::End),
         Err(error) => return Err(error),
     }
-    let head = match Head::read(&head) {
-        Some(head) if head.key == key => head,
-        _ => return Ok(Read::No(Answer::Elsewhere)),
+    let Some(frame) = Head::read(&first).filter(|frame| frame.key == key) else {
+        return Ok(Read::No(Answer::Elsewhere));
     };
-    if head.options > MAX_OPTIONS || head.raw > MAX_BYTES {
+    if frame.options > MAX_OPTIONS || frame.raw > MAX_BYTES {
         return Ok(Read::No(Answer::Refused("too large".to_owned())));
     }
-    if !held.try_more(head.options + head.raw) {
+    if !held.try_more(frame.options + frame.raw) {
         return Ok(Read::No(Answer::Refused("too many alerts wait".to_owned())));
     }
     Ok(Read::Alert(Arrival {
-        options: exactly(stream, head.options).await?,
-        raw: exactly(stream, head.raw).await?,
-        received_at: head.received_at,
-        source: Source::of_code(head.source),
+        options: exactly(stream, frame.options).await?,
+        raw: exactly(stream, frame.raw).await?,
+        received_at: frame.received_at,
+        source: Source::of_code(frame.source),
     }))
 }
 

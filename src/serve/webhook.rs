@@ -109,13 +109,16 @@ fn many(taken: Vec<Taken>) -> Response {
         () if spooled > 0 => (StatusCode::ACCEPTED, "success"),
         () => (StatusCode::OK, "success"),
     };
-    let mut body = json!({"status": word});
-    if again > 0 {
-        body["message"] = json!(format!("{again} alerts could not be kept; send them again"));
-    } else if never > 0 {
-        body["message"] = json!(format!("{never} alerts will never be stored"));
-    }
-    body["items"] = taken.into_iter().map(item).collect();
+    let message = match () {
+        () if again > 0 => Some(format!("{again} alerts could not be kept; send them again")),
+        () if never > 0 => Some(format!("{never} alerts will never be stored")),
+        () => None,
+    };
+    let items: Vec<Value> = taken.into_iter().map(item).collect();
+    let body = match message {
+        Some(message) => json!({"status": word, "message": message, "items": items}),
+        None => json!({"status": word, "items": items}),
+    };
     let mut response = answer(status, &body);
     if again > 0 {
         let wait = HeaderValue::from_static("1");

@@ -106,7 +106,7 @@ impl Model {
 
     fn put_many(&mut self, limit: usize) {
         let mut raws: Vec<Vec<u8>> = Vec::new();
-        for _ in 0..1 + self.random.below(30) {
+        for _ in 0..=self.random.below(30) {
             let length = self.random.below(limit);
             let mut raw = format!("<{:08}>", self.counter).into_bytes();
             raw.extend(self.random.bytes(length));
