@@ -19,7 +19,7 @@ const LINES: [&[&str]; 9] = [
 ];
 
 /// Crates that one room alone may name.
-const DOORS: [(&str, &[&str]); 16] = [
+const DOORS: [(&str, &[&str]); 18] = [
     ("mongodb", &["store"]),
     ("bson", &["store"]),
     ("tokio", &["serve", "store"]),
@@ -27,6 +27,8 @@ const DOORS: [(&str, &[&str]); 16] = [
     ("hyper", &["serve"]),
     ("hyper_util", &["serve"]),
     ("tower_http", &["serve"]),
+    ("form_urlencoded", &["serve"]),
+    ("futures_util", &["serve"]),
     ("tokio_rustls", &["serve"]),
     ("clap", &["cli", "main"]),
     ("env_logger", &["main"]),
