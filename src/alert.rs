@@ -7,7 +7,7 @@ pub mod completion;
 pub mod enrich;
 pub mod posted;
 
-mod bson;
+pub(crate) mod bson;
 mod convert;
 mod defect;
 mod facts;

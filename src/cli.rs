@@ -66,9 +66,14 @@ pub enum Format {
 pub enum Command {
     /// Check every precondition; each failure comes with its fix
     #[command(
-        after_help = "Examples:\n  custom-mongo check\n  custom-mongo check --config-only --format json"
+        after_help = "Examples:\n  custom-mongo check\n  custom-mongo check --config-only --format json\n  custom-mongo check --trust"
     )]
     Check(CheckArgs),
+    /// Bring the agents' inventory from the Wazuh API into MongoDB
+    #[command(
+        after_help = "Examples:\n  custom-mongo collect\n  custom-mongo collect --agent 003 --only software --full\n  */15 * * * * root /var/ossec/integrations/custom-mongo collect"
+    )]
+    Collect(CollectArgs),
     /// Tail alerts.json: whole, in order, across rotations, from a checkpoint
     #[command(
         after_help = "Examples:\n  custom-mongo follow --since 2d\n  custom-mongo follow /var/ossec/logs/alerts/alerts.json --from-start"
@@ -108,6 +113,9 @@ pub struct CheckArgs {
     /// Only read the settings: ask nothing, touch nothing
     #[arg(long)]
     pub config_only: bool,
+    /// Show the certificate of Wazuh's API and trust it from now on
+    #[arg(long, conflicts_with = "config_only")]
+    pub trust: bool,
 }
 
 /// Arguments of `follow`.
@@ -125,6 +133,7 @@ pub struct FollowArgs {
 
 /// Arguments of `backfill`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "switches as they are typed")]
 pub struct BackfillArgs {
     /// Files, folders, or a Wazuh home; this host's Wazuh by default
     pub paths: Vec<PathBuf>,
@@ -193,6 +202,23 @@ pub enum TokenCommand {
         /// As `token list` names it
         name: String,
     },
+}
+
+/// Arguments of `collect`.
+#[derive(Debug, Args)]
+pub struct CollectArgs {
+    /// Only this agent (again for more)
+    #[arg(long = "agent", value_name = "ID")]
+    pub agents: Vec<String>,
+    /// Only this kind, in place of collect.kinds (again for more)
+    #[arg(long, value_name = "KIND")]
+    pub only: Vec<String>,
+    /// Read everything, even if the server says that nothing changed
+    #[arg(long)]
+    pub full: bool,
+    /// Only count what would be written
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// What to do with the spool.

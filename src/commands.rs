@@ -2,6 +2,7 @@
 
 pub mod backfill;
 pub mod check;
+pub mod collect;
 mod feeding;
 pub mod follow;
 pub mod hook;

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use crate::alert::enrich::{self, Enricher};
 use crate::filter::{self, Filter};
 use crate::home::{Home, settings_folders};
-use crate::{alerts_log, delivery, relay, serve, spool, store};
+use crate::{alerts_log, collect, delivery, relay, serve, spool, store, wazuh_api};
 
 mod environment;
 mod suggestion;
@@ -37,6 +37,10 @@ pub struct Settings {
     pub redact: enrich::RedactSettings,
     /// The resident service.
     pub serve: serve::Settings,
+    /// Which manager's inventory is read.
+    pub wazuh_api: wazuh_api::Settings,
+    /// What is collected, and how often.
+    pub collect: collect::Settings,
 }
 
 /// Settings and where they came from.
@@ -56,14 +60,18 @@ pub struct Loaded {
 pub struct Fault(pub String);
 
 impl Settings {
+    /// The name of this Wazuh installation.
+    pub fn site(&self) -> &str {
+        self.site.as_deref().unwrap_or("default")
+    }
+
     /// What turns alerts into documents, by these settings.
     ///
     /// # Errors
     ///
     /// Names a pattern that is not a regular expression.
     pub fn enricher(&self) -> Result<Enricher, Fault> {
-        let site = self.site.as_deref().unwrap_or("default");
-        Enricher::new(site, &self.enrich, &self.redact).map_err(Fault)
+        Enricher::new(self.site(), &self.enrich, &self.redact).map_err(Fault)
     }
 
     /// Stands for the destination and for everything that decides what becomes of an alert.
@@ -128,6 +136,9 @@ fn sensible(settings: Settings) -> Result<Settings, Fault> {
         let why = "[delivery] deadline: less than 100 ms leaves MongoDB no time to answer";
         return Err(Fault(why.to_owned()));
     }
+    if let Err(why) = collect::Settings::kinds(&settings.collect.kinds.0) {
+        return Err(Fault(format!("[collect] kinds: {why}")));
+    }
     let risk = &settings.enrich.risk;
     if !(risk.medium.0 <= risk.high.0 && risk.high.0 <= risk.critical.0) {
         let why = "[enrich.risk] medium, high and critical have to rise";
@@ -178,8 +189,18 @@ fn read_file(path: &Path) -> Result<Table, Fault> {
 }
 
 /// The top level: the site, and a section for each room.
-const SECTIONS: [&str; 9] = [
-    "site", "store", "spool", "delivery", "filter", "follow", "enrich", "redact", "serve",
+const SECTIONS: [&str; 11] = [
+    "site",
+    "store",
+    "spool",
+    "delivery",
+    "filter",
+    "follow",
+    "enrich",
+    "redact",
+    "wazuh_api",
+    "collect",
+    "serve",
 ];
 
 /// Reads each room's section.
@@ -194,6 +215,8 @@ fn compose(mut table: Table) -> Result<Settings, Fault> {
         enrich: section(&mut table, "enrich")?,
         redact: section(&mut table, "redact")?,
         serve: section(&mut table, "serve")?,
+        wazuh_api: section(&mut table, "wazuh_api")?,
+        collect: section(&mut table, "collect")?,
     };
     match table.keys().next() {
         None => Ok(settings),

@@ -2,23 +2,23 @@
 //! `/var/ossec/integrations`. The rooms in reading order; a room uses only rooms below it.
 
 mod alert;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "no command reads the log yet")
-)]
 mod alerts_log;
 mod cli;
+mod collect;
 mod commands;
 mod config;
 mod delivery;
 mod filter;
 mod home;
+mod inventory;
 mod ossec_conf;
 mod relay;
+mod secret;
 mod serve;
 mod setting;
 mod spool;
 mod store;
+mod wazuh_api;
 
 use std::ffi::OsString;
 use std::num::NonZeroU32;
@@ -27,14 +27,16 @@ use std::time::Instant;
 
 use clap::Parser;
 
-use cli::{BackfillArgs, Cli, Command, DeadCommand, FollowArgs, SpoolCommand, TokenCommand};
+use cli::{
+    BackfillArgs, CheckArgs, Cli, Command, DeadCommand, FollowArgs, SpoolCommand, TokenCommand,
+};
 use commands::backfill::{Backfill, What};
 use commands::follow::First;
 use commands::hook::Call;
 use commands::spool::{Dead, Spools};
 use commands::test::{Input, Run};
 use commands::token::Tokens;
-use commands::{check, follow, hook, status, test};
+use commands::{check, collect as collector, follow, hook, status, test};
 use home::Home;
 
 fn main() -> ExitCode {
@@ -92,10 +94,12 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
     }
     match &cli.command {
         Some(Command::Check(args)) => {
-            let depth = if args.config_only {
-                check::Depth::ConfigOnly
-            } else {
-                check::Depth::All
+            let depth = match args {
+                CheckArgs {
+                    config_only: true, ..
+                } => check::Depth::ConfigOnly,
+                CheckArgs { trust: true, .. } => check::Depth::Trust,
+                _ => check::Depth::All,
             };
             Ok(check::run(config, depth, format))
         }
@@ -104,6 +108,10 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
             commands::serve::run(args.listen.as_deref(), &settings, &home)
         }
         Some(Command::Token { command }) => run_token(command, &home, format),
+        Some(Command::Collect(args)) => {
+            let settings = config::load(config, &home)?.settings;
+            collector::run(&wanted(args), &settings, &home, format)
+        }
         Some(Command::Spool { command }) => {
             let settings = config::load(config, &home)?.settings;
             run_spool(command, &Spools::open(&settings, &home, format)?)
@@ -160,6 +168,23 @@ fn run_token(command: &TokenCommand, home: &Home, format: commands::Format) -> a
         TokenCommand::New { name, scope, site } => tokens.make(name, scope, site.as_deref()),
         TokenCommand::List => tokens.list(),
         TokenCommand::Drop { name } => tokens.drop(name),
+    }
+}
+
+fn wanted(args: &cli::CollectArgs) -> collector::Wanted {
+    collector::Wanted {
+        agents: args.agents.clone(),
+        only: args.only.clone(),
+        depth: if args.full {
+            collect::Depth::Full
+        } else {
+            collect::Depth::Changes
+        },
+        mode: if args.dry_run {
+            collect::Mode::Dry
+        } else {
+            collect::Mode::Write
+        },
     }
 }
 

@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+mod agents;
 mod alerts;
 mod batch;
 mod bulk;
@@ -14,17 +15,27 @@ mod connect;
 mod credentials;
 mod indexes;
 mod inspect;
+mod inventory;
+mod lease;
+mod operations;
 pub mod reader;
 mod refusal;
+mod roster;
+mod runs;
 mod settings;
+mod states;
 mod writer;
 
+pub use agents::{AgentChange, KnownAgent};
 pub use batch::Batch;
 pub use bulk::{Answer, Bulk, IN_FLIGHT, Task};
 pub use connect::validate;
 pub use inspect::{Report, inspect};
+pub use inventory::Change;
+pub use lease::{Claim, Lease};
 pub use reader::Reader;
 pub use settings::Settings;
+pub use states::{Held, State};
 pub use writer::Writer;
 
 use mongodb::bson::{self, RawDocument};
@@ -60,7 +71,7 @@ pub enum Written {
     Rejected(String),
 }
 
-/// What was found about the indexes of the alerts.
+/// What was found about the indexes of a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Indexes {
     /// The collection was empty, and they were created.
@@ -69,6 +80,15 @@ pub enum Indexes {
     LeftAlone,
     /// The login may not create indexes.
     NotAllowed,
+}
+
+/// Who tries a write again that an election has cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Retries {
+    /// The driver, once; mongod keeps a record of each write for it.
+    Driver,
+    /// Whoever sends: `_id` makes twice the same as once, and mongod is spared a tenth of its work.
+    Sender,
 }
 
 /// A connection that knows its time: every call has a limit that holds whatever the server does.
@@ -86,9 +106,25 @@ impl Store {
     ///
     /// `Settings` for what the driver refuses, `Unavailable` for DNS.
     pub fn open(settings: &Settings, within: Duration) -> Result<Self, Error> {
+        Self::connect(settings, within, Retries::Driver)
+    }
+
+    /// As `open`, for a sender that tries again by itself.
+    ///
+    /// # Errors
+    ///
+    /// As `open`.
+    pub fn open_for_bulk(settings: &Settings, within: Duration) -> Result<Self, Error> {
+        Self::connect(settings, within, Retries::Sender)
+    }
+
+    fn connect(settings: &Settings, within: Duration, retries: Retries) -> Result<Self, Error> {
         let runtime = connect::runtime()?;
         let work = async {
-            let options = connect::options(settings, within).await?;
+            let mut options = connect::options(settings, within).await?;
+            if retries == Retries::Sender {
+                options.retry_writes = Some(false);
+            }
             // One connection writes and one watches; a pool has nothing to do in a short process.
             mongodb::Client::with_options(options)
                 .map_err(|error| connect::refused(&error, settings))
@@ -113,8 +149,8 @@ impl Store {
     ///
     /// `Unavailable` if it is not known that all were decided; then any of them may be there.
     pub fn insert(&self, documents: &[&[u8]], within: Duration) -> Result<Vec<Written>, Error> {
-        let work = alerts::insert(self.database(), documents);
-        self.limit(within, work)
+        let database = self.database();
+        self.limit(within, alerts::insert(&database, alerts::NAME, documents))
     }
 
     /// Creates the alerts' indexes if the collection is empty.
@@ -124,6 +160,20 @@ impl Store {
     /// `Unavailable`.
     pub fn create_indexes_if_empty(&self, within: Duration) -> Result<Indexes, Error> {
         let work = indexes::create_if_empty(self.database());
+        self.limit(within, work)
+    }
+
+    /// Creates the indexes of these collections of the inventory, where they are not there.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`.
+    pub fn create_inventory_indexes(
+        &self,
+        collections: &[&str],
+        within: Duration,
+    ) -> Result<Indexes, Error> {
+        let work = indexes::create_for_inventory(self.database(), collections);
         self.limit(within, work)
     }
 

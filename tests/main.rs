@@ -11,7 +11,7 @@ mod analysisd;
 mod api_data;
 mod background;
 mod call;
-mod certificates;
+mod certificate;
 mod http;
 mod json;
 mod lossless;
@@ -20,7 +20,15 @@ mod proxy;
 mod scratch;
 mod service;
 mod serving;
+mod tls;
 mod wazuh;
+
+#[path = "../packaging/wazuh-api.rs"]
+#[expect(
+    dead_code,
+    reason = "a program of its own, of which each user takes a part"
+)]
+mod fake;
 
 // ---------------------------------------------------------------------------
 
@@ -34,6 +42,7 @@ mod architecture;
 mod arguments;
 mod backfill;
 mod breaker;
+mod collect;
 mod commands;
 mod depth;
 mod documents;
@@ -55,6 +64,9 @@ mod serve_tls;
 mod served;
 mod settings;
 mod spooled;
+mod stand_in;
 mod stores;
 mod surroundings;
+mod trust;
+mod wazuh_api;
 mod webhook;

@@ -11,7 +11,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::certificates::{certificate, signed};
+use crate::certificate::{certificate, signed};
 use crate::http::{Answer, Connection};
 use crate::scratch;
 use crate::service::Service;

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use mongodb::bson::{Document, doc};
 use mongodb::sync::Client;
 
-use crate::certificates::{certificate, signed};
+use crate::certificate::{certificate, signed};
 use crate::mongod::{Mongod, Setup};
 use crate::scratch;
 use crate::wazuh::{ALERTS, Wazuh, numbered, stored_on};
@@ -153,6 +153,74 @@ fn the_role_that_is_shipped_is_enough_and_not_too_much() {
     let hook = Client::with_uri_str(uri).unwrap();
     let own = hook.database("narrow").collection::<Document>("alerts");
     assert!(own.delete_many(doc! {}).run().is_err() && own.drop().run().is_err());
+}
+
+#[test]
+fn the_role_for_collect_keeps_an_inventory_and_touches_no_alert() {
+    let (server, root) = with_logins();
+    let (names, actions) = (shipped_list("inventory"), shipped_list("collecting"));
+    let grant = |name: &&str| doc! { "resource": { "db": "kept", "collection": name }, "actions": actions.clone() };
+    let privileges: Vec<Document> = names.iter().map(grant).collect();
+    let role = doc! { "createRole": "collect", "privileges": privileges, "roles": [] };
+    run(&root, "kept", role);
+    run(
+        &root,
+        "kept",
+        doc! { "createUser": "wazuh", "pwd": "pw", "roles": ["collect"] },
+    );
+    let uri = format!(
+        "mongodb://wazuh:pw@127.0.0.1:{}/?authSource=kept",
+        server.port
+    );
+    let collect = Client::with_uri_str(uri).unwrap();
+    let place = |name: &str| collect.database("kept").collection::<Document>(name);
+    for name in [
+        "agents",
+        "software_inventory",
+        "os_info",
+        "collect_state",
+        "collect_runs",
+        "leases",
+    ] {
+        assert!(names.contains(&name), "{name} is not in {names:?}");
+    }
+    for name in &names {
+        let own = place(name);
+        let index = mongodb::IndexModel::builder()
+            .keys(doc! { "agent_id": 1 })
+            .build();
+        own.create_index(index).run().unwrap();
+        own.insert_one(doc! { "_id": 1 }).run().unwrap();
+        own.update_one(doc! { "_id": 1 }, doc! { "$set": { "_removed_at": 2 } })
+            .run()
+            .unwrap();
+        assert!(
+            own.find_one(doc! { "_removed_at": 2 })
+                .run()
+                .unwrap()
+                .is_some()
+        );
+        assert!(own.delete_one(doc! { "_id": 1 }).run().is_err(), "{name}");
+        assert!(own.drop().run().is_err(), "{name}");
+    }
+    let alerts = place("alerts");
+    assert!(alerts.insert_one(doc! { "_id": 1 }).run().is_err());
+    assert!(
+        alerts
+            .update_one(doc! {}, doc! { "$set": { "x": 1 } })
+            .run()
+            .is_err()
+    );
+}
+
+/// The texts in quotes of a list in `integrations/mongodb-role.js`.
+fn shipped_list(name: &str) -> Vec<&'static str> {
+    let script = include_str!("../integrations/mongodb-role.js");
+    let (_, list) = script
+        .split_once(&format!("const {name} = ["))
+        .expect("the list");
+    let (list, _) = list.split_once("];").expect("the end of the list");
+    list.split('"').skip(1).step_by(2).collect()
 }
 
 /// The privileges in `integrations/mongodb-role.js`: a collection, and actions in quotes.

@@ -1,9 +1,10 @@
 //! What is added to an alert: a pure function of its bytes, how it arrived, and the settings.
 //! The document is written in one pass into a buffer that is kept from one alert to the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use super::bson::{Mark, Writer, tag};
+use super::bson::{self, Mark, Writer, tag};
 use super::convert::{self, Reserved};
 use super::defect::{Defects, What};
 use super::identity::{self, Identity};
@@ -108,6 +109,9 @@ pub struct Receipt<'a> {
     pub options: &'a [u8],
 }
 
+/// What is known of agents, by id: BSON documents, of which an alert gets the fields in `_agent`.
+pub type Agents = HashMap<String, Vec<u8>>;
+
 /// Four grades of risk, `_risk_score`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Risk {
@@ -134,6 +138,7 @@ pub struct Enricher {
     site: String,
     settings: Settings,
     redactor: Redactor,
+    agents: Arc<Agents>,
     out: Writer,
     spare: Writer,
 }
@@ -187,9 +192,15 @@ impl Enricher {
             site: site.to_owned(),
             settings: settings.clone(),
             redactor: Redactor::new(&redact.keys.0, &redact.patterns.0)?,
+            agents: Arc::default(),
             out: Writer::default(),
             spare: Writer::default(),
         })
+    }
+
+    /// From now on alerts of these agents carry what is known of them, in `_agent`.
+    pub fn know(&mut self, agents: Arc<Agents>) {
+        self.agents = agents;
     }
 
     /// Reads an alert and writes its document.
@@ -341,9 +352,7 @@ impl Enricher {
         if let Some(at) = expires_at {
             out.date("_expire_at", at);
         }
-        if !facts.labels.is_empty() {
-            write_labels(&facts.labels, out);
-        }
+        write_agent(self.agents.get(&facts.agent_id), &facts.labels, out);
         if !defects.is_empty() {
             defects.write(out);
         }
@@ -430,14 +439,35 @@ fn write_raw(raw: &[u8], out: &mut Writer) {
     }
 }
 
-fn write_labels(labels: &[(String, String)], out: &mut Writer) {
+/// What is known of the agent, and the labels of the settings, which count before its own.
+fn write_agent(known: Option<&Vec<u8>>, labels: &[(String, String)], out: &mut Writer) {
+    let known = known.map_or(&[][..], Vec::as_slice);
+    if known.is_empty() && labels.is_empty() {
+        return;
+    }
     out.key(tag::DOCUMENT, b"_agent");
     let agent = out.open();
-    out.key(tag::DOCUMENT, b"labels");
-    let list = out.open();
-    for (name, value) in labels {
-        out.string(&name.replace('\0', ""), value);
+    let mut own = &[][..];
+    for field in bson::elements(known) {
+        if field.name == b"labels" && field.tag == tag::DOCUMENT {
+            own = field.value;
+        } else {
+            out.key(field.tag, field.name);
+            out.raw(field.value);
+        }
     }
-    out.close(list);
+    if !own.is_empty() || !labels.is_empty() {
+        out.key(tag::DOCUMENT, b"labels");
+        let list = out.open();
+        let is_set = |name: &[u8]| labels.iter().any(|(ours, _)| ours.as_bytes() == name);
+        for field in bson::elements(own).filter(|field| !is_set(field.name)) {
+            out.key(field.tag, field.name);
+            out.raw(field.value);
+        }
+        for (name, value) in labels {
+            out.string(&name.replace('\0', ""), value);
+        }
+        out.close(list);
+    }
     out.close(agent);
 }

@@ -1,15 +1,17 @@
 //! What `follow` and `backfill` share: the way from a line in a file to MongoDB.
 
+use std::cell::Cell;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use sha2::{Digest, Sha256};
 
-use crate::alert::enrich::Source;
+use crate::alert::enrich::{Agents, Source};
 use crate::alerts_log::{self, Piece, Place};
 use crate::config::{Fault, Settings};
 use crate::delivery::feed::{Feed, Purpose, Window};
@@ -20,6 +22,9 @@ use crate::store::{self, Bulk, Store, Task};
 
 /// How long the driver may look for a server; a batch waits longer.
 const CONNECT: Duration = Duration::from_secs(10);
+/// How often the agents that alerts shall carry are loaded anew, and how long that may take.
+const LOOK_EVERY: Duration = Duration::from_secs(300);
+const LOOK: Duration = Duration::from_secs(3);
 
 /// From a line to the configured MongoDB.
 pub(super) struct Way<'a> {
@@ -28,6 +33,8 @@ pub(super) struct Way<'a> {
     screen: Screen,
     spool: Spool,
     destination: String,
+    /// When the agents were looked at.
+    looked: Cell<Option<Instant>>,
 }
 
 impl<'a> Way<'a> {
@@ -40,6 +47,7 @@ impl<'a> Way<'a> {
             screen: Screen::new(settings.filter()),
             spool: Spool::new(home.state(), &destination, &settings.spool),
             destination,
+            looked: Cell::new(None),
         })
     }
 
@@ -60,7 +68,32 @@ impl<'a> Way<'a> {
     }
 
     pub(super) fn bulk(&self, task: Task, patience: Duration) -> Result<Bulk, store::Error> {
-        Bulk::start(Store::open(&self.settings.store, CONNECT)?, task, patience)
+        Bulk::start(
+            Store::open_for_bulk(&self.settings.store, CONNECT)?,
+            task,
+            patience,
+        )
+    }
+
+    /// What `collect` knows of the agents, if alerts shall carry it and it is time to look again.
+    pub(super) fn agents(&self) -> Option<Arc<Agents>> {
+        let is_fresh = self
+            .looked
+            .get()
+            .is_some_and(|at| at.elapsed() < LOOK_EVERY);
+        if !self.settings.enrich.agents.0 || is_fresh {
+            return None;
+        }
+        self.looked.set(Some(Instant::now()));
+        let store = Store::open(&self.settings.store, LOOK);
+        match store.and_then(|store| store.roster(self.settings.site(), LOOK)) {
+            Ok(agents) => Some(Arc::new(agents)),
+            Err(error) => {
+                // The alerts matter more than what is added to them.
+                log::info!("the agents cannot be loaded: {error}");
+                None
+            }
+        }
     }
 
     pub(super) fn feed<M>(
@@ -69,7 +102,11 @@ impl<'a> Way<'a> {
         window: Window,
         source: Source,
     ) -> Result<Feed<'_, M>> {
-        let enricher = self.settings.enricher()?;
+        let mut enricher = self.settings.enricher()?;
+        self.looked.set(None);
+        if let Some(agents) = self.agents() {
+            enricher.know(agents);
+        }
         let (screen, spool) = (&self.screen, &self.spool);
         Ok(Feed::new(purpose, window, source, enricher, screen, spool))
     }

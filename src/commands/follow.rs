@@ -148,7 +148,8 @@ impl Follow<'_> {
         tail.checkpoint()
             .save(&self.kept)
             .with_context(|| format!("cannot write {}", self.kept.display()))?;
-        log::info!("following {}", self.file.display());
+        let behind = tail.lag().map_or(0, |lag| lag.bytes);
+        log::info!("following {}, {behind} bytes behind", self.file.display());
         Ok(tail)
     }
 
@@ -165,6 +166,9 @@ impl Follow<'_> {
             } else if moved && feed.has_slot() {
                 feed.send(tail.checkpoint())?;
                 moved = false;
+                if let Some(agents) = self.way.agents() {
+                    feed.know(agents);
+                }
             } else if !feed.is_idle() {
                 keeper.note(feed.settle(GLANCE)?);
             } else {

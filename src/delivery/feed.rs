@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::alert::enrich::{Enricher, Receipt, Source};
+use crate::alert::enrich::{Agents, Enricher, Receipt, Source};
 use crate::alert::facts;
 use crate::filter::Screen;
 use crate::spool::{self, DeadLetter, Spool};
@@ -172,6 +172,11 @@ impl<'a, M> Feed<'a, M> {
             counts: Counts::default(),
             hours: Hours::default(),
         }
+    }
+
+    /// From now on alerts of these agents carry what is known of them.
+    pub fn know(&mut self, agents: Arc<Agents>) {
+        self.enricher.know(agents);
     }
 
     /// Takes a line; `offset` is where it begins in its file.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::setting::{Count, List, Span};
+use crate::setting::{Count, List, Span, Switch};
 
 /// Section `enrich`: what is added to each alert.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -20,6 +20,8 @@ pub struct Settings {
     pub retention: Retention,
     /// Labels by agent id or name (`*` for all), stored as `_agent.labels`.
     pub labels: BTreeMap<String, BTreeMap<String, String>>,
+    /// Whether `follow` and `backfill` add what `collect` knows of the agent, as `_agent`.
+    pub agents: Switch,
 }
 
 /// The lowest rule.level of each risk band; below `medium` it is low.

@@ -1,0 +1,65 @@
+//! Section `collect`: what is brought into MongoDB, how often, and when a loss is believed.
+
+use serde::Deserialize;
+
+use crate::inventory::{Kind, parse};
+use crate::setting::{List, Percent, Span};
+
+/// What is collected.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The kinds of inventory; the agents themselves are always read.
+    pub kinds: List,
+    /// When a run stops cleanly; less than the interval of cron, the next run goes on from there.
+    pub deadline: Span,
+    /// How often everything is read in full, even if the server says that nothing changed.
+    pub full_every: Span,
+    /// How long it has to hold that an agent lost most of a kind before it is believed.
+    pub confirm_loss_after: Span,
+    /// If more of a site's agents lose a kind at once, nothing of that kind is removed.
+    pub max_loss: Percent,
+    /// Whether many agents are asked at once where the server has experimental features on.
+    pub fleet_probes: FleetProbes,
+}
+
+/// Whether the experimental endpoints are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FleetProbes {
+    /// Where the server has them.
+    Auto,
+    /// Never.
+    Off,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let span = |text: &str| text.parse().unwrap_or(Span(std::time::Duration::ZERO));
+        let kinds = ["agents", "syscheck", "software", "osinfo", "hotfixes"];
+        Self {
+            kinds: List(kinds.map(str::to_owned).to_vec()),
+            deadline: span("13 min"),
+            full_every: span("24 h"),
+            confirm_loss_after: span("1 d"),
+            max_loss: Percent(5),
+            fleet_probes: FleetProbes::Auto,
+        }
+    }
+}
+
+impl Settings {
+    /// The kinds that these words stand for, each once, in the order in which they are read.
+    ///
+    /// # Errors
+    ///
+    /// Names the unknown word and the nearest known one.
+    pub fn kinds(words: &[String]) -> Result<Vec<&'static Kind>, String> {
+        let mut named = Vec::new();
+        for word in words {
+            named.extend(parse(word)?);
+        }
+        let all = crate::inventory::KINDS.iter();
+        Ok(all.filter(|kind| named.contains(kind)).collect())
+    }
+}

@@ -1,0 +1,209 @@
+//! Many updates or deletes in one command: the driver's own bulk write needs MongoDB 8. Every
+//! operation is by `_id` and may be repeated, so that a lost answer is asked for again.
+
+use std::time::Duration;
+
+use mongodb::Database;
+use mongodb::bson::{Document, RawDocumentBuf, serialize_to_vec};
+
+use super::{Error, refusal};
+use crate::alert::bson::{Writer, tag};
+
+/// Operations in one command; the server takes 100,000.
+const OPERATIONS: usize = 1000;
+/// Bytes in one command; the server takes 48,000,000.
+const BYTES: usize = 16 * 1024 * 1024;
+/// Tries of a command whose answer was lost; the driver itself only repeats its own writes.
+const TRIES: u32 = 3;
+/// Between them, for an election.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The operations of one command, in the order they were added.
+#[derive(Debug)]
+pub(super) struct Operations {
+    verb: Verb,
+    list: Vec<Vec<u8>>,
+}
+
+/// What the command does.
+#[derive(Debug, Clone, Copy)]
+enum Verb {
+    Update,
+    Delete,
+}
+
+/// What became of the operations that did not work: place and reason.
+pub(super) type Refused = Vec<(usize, String)>;
+
+impl Operations {
+    pub(super) fn updates() -> Self {
+        Self {
+            verb: Verb::Update,
+            list: Vec::new(),
+        }
+    }
+
+    pub(super) fn deletes() -> Self {
+        Self {
+            verb: Verb::Delete,
+            list: Vec::new(),
+        }
+    }
+
+    /// Replaces the document with this `_id`, or inserts it.
+    pub(super) fn replace(&mut self, id: &str, document: &[u8]) {
+        self.update(id, document, Missing::Insert);
+    }
+
+    /// Updates the document with this `_id` by operators (`{$set: …}`, BSON), if it is there.
+    pub(super) fn change(&mut self, id: &str, operators: &[u8]) {
+        self.update(id, operators, Missing::Skip);
+    }
+
+    /// As `change`; inserts it if it is not there.
+    pub(super) fn upsert(&mut self, id: &str, operators: &[u8]) {
+        self.update(id, operators, Missing::Insert);
+    }
+
+    /// Deletes the document with this `_id`.
+    pub(super) fn delete(&mut self, id: &str) {
+        let mut out = Writer::default();
+        let operation = out.open();
+        query(&mut out, id);
+        out.int("limit", 1);
+        out.close(operation);
+        self.list.push(out.bytes().to_vec());
+    }
+
+    fn update(&mut self, id: &str, change: &[u8], missing: Missing) {
+        let mut out = Writer::default();
+        let operation = out.open();
+        query(&mut out, id);
+        out.key(tag::DOCUMENT, b"u");
+        out.raw(change);
+        out.key(tag::BOOL, b"upsert");
+        out.raw(&[missing as u8]);
+        out.close(operation);
+        self.list.push(out.bytes().to_vec());
+    }
+
+    /// Sends them, unordered, with the client's write concern.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if it is not known that all were decided.
+    pub(super) async fn run(self, database: &Database, collection: &str) -> Result<Refused, Error> {
+        let mut refused = Refused::new();
+        let mut from = 0;
+        while let Some(rest) = self.list.get(from..).filter(|rest| !rest.is_empty()) {
+            let batch = first(rest);
+            let command = command(self.verb, database, collection, batch)?;
+            let answer = patiently(database, &command).await?;
+            refused.extend(read(&answer, from)?);
+            from += batch.len();
+        }
+        Ok(refused)
+    }
+}
+
+/// What to do when there is no document with the `_id`.
+#[derive(Debug, Clone, Copy)]
+#[repr(u8)]
+enum Missing {
+    Skip = 0,
+    Insert = 1,
+}
+
+fn query(out: &mut Writer, id: &str) {
+    out.key(tag::DOCUMENT, b"q");
+    let query = out.open();
+    out.string("_id", id);
+    out.close(query);
+}
+
+/// As many operations as one command takes; at least one.
+fn first(operations: &[Vec<u8>]) -> &[Vec<u8>] {
+    let mut bytes = 0;
+    let count = operations.iter().take(OPERATIONS).take_while(|operation| {
+        let fits = bytes == 0 || bytes + operation.len() <= BYTES;
+        bytes += operation.len();
+        fits
+    });
+    let count = count.count();
+    operations.get(..count).unwrap_or(operations)
+}
+
+fn command(
+    verb: Verb,
+    database: &Database,
+    collection: &str,
+    operations: &[Vec<u8>],
+) -> Result<RawDocumentBuf, Error> {
+    let (name, list) = match verb {
+        Verb::Update => ("update", "updates"),
+        Verb::Delete => ("delete", "deletes"),
+    };
+    let nonsense = |error: &dyn std::fmt::Display| Error::Rejected(error.to_string());
+    let mut out = Writer::default();
+    let command = out.open();
+    out.string(name, collection);
+    out.key(tag::ARRAY, list.as_bytes());
+    let array = out.open();
+    for (index, operation) in operations.iter().enumerate() {
+        out.key(tag::DOCUMENT, index.to_string().as_bytes());
+        out.raw(operation);
+    }
+    out.close(array);
+    out.key(tag::BOOL, b"ordered");
+    out.raw(&[0]);
+    if let Some(concern) = database.write_concern() {
+        out.key(tag::DOCUMENT, b"writeConcern");
+        out.raw(&serialize_to_vec(concern).map_err(|error| nonsense(&error))?);
+    }
+    out.close(command);
+    RawDocumentBuf::from_bytes(out.bytes().to_vec()).map_err(|error| nonsense(&error))
+}
+
+async fn patiently(database: &Database, command: &RawDocumentBuf) -> Result<Document, Error> {
+    let mut tried = 1;
+    loop {
+        match database.run_raw_command(command.clone()).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => match refusal::sort(&error) {
+                Error::Unavailable(_) if tried < TRIES => tried += 1,
+                other => return Err(other),
+            },
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn read(answer: &Document, from: usize) -> Result<Refused, Error> {
+    if let Ok(error) = answer.get_document("writeConcernError") {
+        let why = refusal::one_line(error.get_str("errmsg").unwrap_or_default());
+        return Err(Error::Unavailable(format!(
+            "written, but not confirmed by a majority: {why}"
+        )));
+    }
+    let Ok(errors) = answer.get_array("writeErrors") else {
+        return Ok(Refused::new());
+    };
+    let errors = errors.iter().filter_map(|error| error.as_document());
+    errors.map(|error| one(error, from)).collect()
+}
+
+fn one(error: &Document, from: usize) -> Result<(usize, String), Error> {
+    let code = error.get_i32("code").unwrap_or_default();
+    // Behind ` dup key:` the server repeats the document's own text.
+    let message = error.get_str("errmsg").unwrap_or_default();
+    let message = message.split(" dup key:").next().unwrap_or_default();
+    let said = format!("{} ({code})", refusal::one_line(message));
+    if !refusal::is_documents_fault(code) {
+        return Err(Error::Unavailable(format!("MongoDB: {said}")));
+    }
+    let place = error
+        .get_i32("index")
+        .ok()
+        .and_then(|index| usize::try_from(index).ok());
+    Ok((from + place.unwrap_or_default(), said))
+}

@@ -1,0 +1,43 @@
+//! kill -9 at any time, run again: complete, no duplicates, no invented history.
+
+use std::time::Duration;
+
+use super::oracle::Oracle;
+use super::{ALL_KINDS, Site, quick};
+use crate::fake::Options;
+use crate::fake::fleet::Status;
+use crate::fake::rows::{SCANNED, mix};
+
+#[test]
+fn killed_at_any_time_the_next_run_completes_it() {
+    let options = Options {
+        takes: Duration::from_millis(2),
+        ..quick()
+    };
+    let site = Site::new(
+        "collect_killed",
+        options,
+        &format!("{ALL_KINDS}max_loss = \"100 %\"\n"),
+    );
+    site.state().fleet.agent_mut("020").unwrap().status = Status::Active;
+    let mut oracle = Oracle::default();
+    for round in 0..3 {
+        site.state().fleet.time = Some(SCANNED + 3600 * i64::try_from(round).unwrap());
+        if round > 0 {
+            site.state().fleet.drift(20, round);
+        }
+        for attempt in 0..5 {
+            let mut run = site.wazuh.command(&["collect"]).spawn().unwrap();
+            let longest = if round == 0 { 1500 } else { 900 };
+            let wait = mix(round * 10 + attempt) % longest;
+            std::thread::sleep(Duration::from_millis(wait));
+            run.kill().unwrap();
+            run.wait().unwrap();
+        }
+        // The lease of whoever was killed here is not waited for.
+        let report = site.collect(0, "");
+        assert_eq!(report["outcome"], "complete", "{report}");
+        oracle.look(&site.state());
+        oracle.check(&site);
+    }
+}
