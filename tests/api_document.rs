@@ -10,6 +10,7 @@ use crate::api_data::{encoded, fill, now, service};
 use crate::http::Answer;
 use crate::mongod;
 use crate::service::Service;
+use crate::wazuh::ALERTS;
 
 const ROUTES: &str = include_str!("../src/serve/routes.rs");
 
@@ -36,11 +37,13 @@ fn every_route_is_described_and_every_description_is_a_route() {
         }
         let methods = api.document["paths"][path].as_object().unwrap();
         if methods.contains_key("get") {
+            assert!(!methods.contains_key("post"), "{path}");
             let answer = api.service.get(&filled, &[]);
             assert_ne!(answer.status, 405, "{path}");
             assert!(!answer.text().contains("no such path"), "{path}");
         } else {
             assert_eq!(api.service.get(&filled, &[]).status, 405, "{path}");
+            assert_ne!(api.service.post(&filled, &[], b"").status, 405, "{path}");
         }
     }
     assert_eq!(api.service.post("/api/alerts", &[], b"{}").status, 405);
@@ -77,6 +80,7 @@ fn every_answer_is_as_it_is_described() {
         ("/healthz", "/healthz", 200),
         ("/readyz", "/readyz", 200),
         ("/openapi.json", "/openapi.json", 200),
+        ("/metrics", "/metrics", 200),
         ("/api/agents", "/api/agents", 200),
         ("/api/agents/{id}", "/api/agents/001", 200),
         ("/api/agents/{id}", "/api/agents/777", 404),
@@ -99,6 +103,9 @@ fn every_answer_is_as_it_is_described() {
         let answer = api.service.get(asked, &[]);
         assert_eq!(answer.status, status, "{asked}: {}", answer.text());
         api.check(path, asked, &answer);
+        if path == "/metrics" {
+            continue;
+        }
         let lists = answer.json()["data"].as_array().is_some_and(Vec::is_empty);
         assert!(
             !lists || path.contains("osinfo"),
@@ -176,6 +183,61 @@ fn whatever_is_asked_is_answered_by_the_document() {
         good > 100 && bad > 100 && asked > 500,
         "{asked} questions, {good} good, {bad} bad"
     );
+}
+
+/// Alerts, and what somebody may take for some.
+#[test]
+fn whatever_is_sent_is_answered_by_the_document() {
+    let (_home, service) = service("api_sent");
+    let api = Api::of(service);
+    let alert = ALERTS.lines().next().unwrap();
+    let nested = "[".repeat(100_000);
+    let deep = format!("{}1{}", "{\"a\":".repeat(170), "}".repeat(170));
+    let pair = format!("[{alert},{alert}]");
+    let half = format!("[{alert},7]");
+    let bodies: [(&[u8], u16); 18] = [
+        (alert.as_bytes(), 200),
+        (ALERTS.as_bytes(), 200),
+        (pair.as_bytes(), 200),
+        (half.as_bytes(), 207),
+        (b"", 400),
+        (b"{}", 400),
+        (b"[]", 400),
+        (b"null", 400),
+        (b"7", 400),
+        (b"\"alert\"", 400),
+        (b"{\"a\":", 400),
+        (b"{\"a\":1}}", 400),
+        (b"\0\0\0", 400),
+        (b"\xff\xfe{", 400),
+        (b"<alert/>", 400),
+        (nested.as_bytes(), 400),
+        (b"[1,2]", 400),
+        (deep.as_bytes(), 200),
+    ];
+    for (body, status) in bodies {
+        let answer = api.service.post("/wazuh-alert", &[], body);
+        let shown = String::from_utf8_lossy(&body[..body.len().min(80)]).into_owned();
+        assert_eq!(answer.status, status, "{shown}: {}", answer.text());
+        api.check_method("post", "/wazuh-alert", &shown, &answer);
+    }
+    for (header, value, status) in [
+        ("content-encoding", "br", 415),
+        ("content-encoding", "gzip", 400),
+    ] {
+        let answer = api
+            .service
+            .post("/wazuh-alert", &[(header, value)], alert.as_bytes());
+        assert_eq!(answer.status, status, "{value}: {}", answer.text());
+        api.check_method("post", "/wazuh-alert", value, &answer);
+    }
+    let huge = vec![b' '; 11_000_000];
+    let mut connection = crate::http::connect(api.service.address);
+    let answer = connection.ask("POST", "/wazuh-alert", &[], &huge);
+    if let Ok(answer) = answer {
+        assert_eq!(answer.status, 413, "{}", answer.text());
+        api.check_method("post", "/wazuh-alert", "huge", &answer);
+    }
 }
 
 /// What may be well formed and still mean nothing: a position of no list, a zone of no country.
@@ -305,8 +367,13 @@ impl Api {
     /// The answer is one that the document has for this path.
     #[track_caller]
     fn check(&self, path: &str, asked: &str, answer: &Answer) {
+        self.check_method("get", path, asked, answer);
+    }
+
+    #[track_caller]
+    fn check_method(&self, method: &str, path: &str, asked: &str, answer: &Answer) {
         let status = answer.status.to_string();
-        let responses = &self.document["paths"][path]["get"]["responses"];
+        let responses = &self.document["paths"][path][method]["responses"];
         let described = self.resolve(&responses[&status]);
         assert!(
             described.is_object(),

@@ -286,6 +286,15 @@ fn agents_that_have_vanished_are_the_past() {
         column(&ask(&service, "/api/agents/003?history=true"), "status"),
         ["active"]
     );
+    put(
+        &database,
+        "collect_state",
+        &[state("default", "*", "agents", "ab")],
+    );
+    for path in ["/api/agents", "/api/agents/002"] {
+        let fresh = &ask(&service, path)["freshness"][0];
+        assert_eq!(fresh["checked_at"], "2025-06-02T13:47:23.199Z", "{path}");
+    }
     let run = |at: i64| doc! { "site": "default", "started_at": DateTime::from_millis(at), "outcome": at.to_string() };
     put(&database, "collect_runs", &[run(1), run(3), run(2)]);
     assert_eq!(

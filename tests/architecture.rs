@@ -28,7 +28,7 @@ const LINES: [&[&str]; 11] = [
 ];
 
 /// Crates that one room alone may name.
-const DOORS: [(&str, &[&str]); 21] = [
+const DOORS: [(&str, &[&str]); 23] = [
     ("mongodb", &["store"]),
     ("bson", &["store"]),
     ("tokio", &["serve", "store"]),
@@ -36,6 +36,8 @@ const DOORS: [(&str, &[&str]); 21] = [
     ("hyper", &["serve"]),
     ("hyper_util", &["serve"]),
     ("tower_http", &["serve"]),
+    ("form_urlencoded", &["serve"]),
+    ("futures_util", &["serve"]),
     ("tokio_rustls", &["serve"]),
     ("clap", &["cli", "main"]),
     ("indicatif", &["commands"]),

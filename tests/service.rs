@@ -156,6 +156,11 @@ impl Service {
         self.end()
     }
 
+    /// Kills it as a power cut would.
+    pub(crate) fn kill(self) {
+        drop(self);
+    }
+
     /// Resident memory in bytes (`VmRSS` of proc(5)).
     pub(crate) fn memory(&self) -> u64 {
         self.status("VmRSS:")

@@ -118,11 +118,6 @@ impl Record {
         &self.0
     }
 
-    /// A text at the top of the document.
-    pub fn text(&self, name: &str) -> Option<&str> {
-        self.0.get_str(name).ok()
-    }
-
     /// The document's bytes, to recognise it again.
     pub fn bytes(&self) -> &[u8] {
         self.0.as_bytes()
@@ -200,7 +195,7 @@ impl Reader {
         let (sites, there) = self
             .surroundings(alerts::NAME, filter.site.as_deref())
             .await?;
-        let plan = plan::of(filter, &sites, &there)?;
+        let plan = plan::of(filter, &sites, &there);
         Ok(Listing::of_alerts(
             self.collection(alerts::NAME).await?,
             plan,
@@ -218,7 +213,7 @@ impl Reader {
         let (sites, there) = self
             .surroundings(alerts::NAME, filter.site.as_deref())
             .await?;
-        let plan = plan::of(filter, &sites, &there)?;
+        let plan = plan::of(filter, &sites, &there);
         plan::count(self.database().await?, &plan, filter).await
     }
 

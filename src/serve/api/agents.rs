@@ -10,7 +10,7 @@ use super::kinds::{self, Kind};
 use super::parameters::{Parameters, now};
 use super::site;
 use crate::alert::time;
-use crate::serve::app::Shared;
+use crate::serve::app::{App, Shared};
 use crate::serve::auth::Caller;
 use crate::serve::error::Error;
 use crate::serve::etag::Tag;
@@ -44,12 +44,15 @@ pub(in crate::serve) async fn list(
     list.equal
         .extend(given.owned("status").map(|status| ("status", status)));
     let page = given.page(None)?;
+    let fresh = fresh_agents(&app, &list).await?;
     let content = app.reader.fingerprint(&list, VERSIONED).await?;
-    let tag = content.map(|content| Tag::of(&[&version_of(&given), &content]));
+    let age = format!("{fresh:?}");
+    let tag = content.map(|content| Tag::of(&[&version_of(&given), &content, &age]));
     if let Some(same) = tag.as_ref().and_then(|tag| tag.not_modified(&headers)) {
         return Ok(same);
     }
-    let envelope = envelope(&given, &page, Vec::new(), tag)?;
+    let beside = vec![("freshness", freshness(&fresh))];
+    let envelope = envelope(&given, &page, beside, tag)?;
     answer::list(app.reader.inventory(&list, page).await?, envelope).await
 }
 
@@ -69,7 +72,9 @@ pub(in crate::serve) async fn one(
     if first.next().await?.is_none() {
         return Err(Error::not_found("There is no such agent"));
     }
-    let envelope = envelope(&given, &page, Vec::new(), None)?;
+    let fresh = fresh_agents(&app, &list).await?;
+    let beside = vec![("freshness", freshness(&fresh))];
+    let envelope = envelope(&given, &page, beside, None)?;
     answer::list(app.reader.inventory(&list, page).await?, envelope).await
 }
 
@@ -139,6 +144,12 @@ pub(in crate::serve) async fn runs(
         tag: None,
     };
     answer::list(app.reader.runs(site.as_deref(), page).await?, envelope).await
+}
+
+/// The list of agents is read as one; its state stands under this name in place of an agent's id.
+async fn fresh_agents(app: &App, list: &InventoryList) -> Result<Vec<Freshness>, Error> {
+    let site = list.site.as_deref();
+    Ok(app.reader.freshness("*", kinds::AGENTS.name, site).await?)
 }
 
 fn rows(kind: Kind, given: &Parameters, caller: &Caller) -> Result<InventoryList, Error> {

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::serve::error::Error;
 use crate::serve::etag::Tag;
-use crate::store::reader::{Listing, Record, Shape};
+use crate::store::reader::{Fault, Listing, Record, Shape};
 
 /// How much is written at a time, about.
 const PIECE: usize = 16 * 1024;
@@ -110,7 +110,8 @@ impl Writing {
 }
 
 /// What breaks the connection off.
-fn broken(fault: crate::store::reader::Fault) -> io::Error {
+#[expect(clippy::needless_pass_by_value, reason = "it stands behind map_err")]
+fn broken(fault: Fault) -> io::Error {
     log::error!("a list broke off: {fault}");
     io::Error::other("a list broke off")
 }

@@ -1,4 +1,4 @@
-//! `GET /openapi.json`: the API's own description (OpenAPI 3.1). A test holds it against the running
+//! `GET /openapi.json`: the API's own description (`OpenAPI` 3.1). A test holds it against the running
 //! service, in both directions.
 
 use axum::body::Body;

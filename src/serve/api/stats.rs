@@ -71,11 +71,12 @@ fn by(given: &Parameters) -> Result<Vec<By>, Error> {
 
 /// `hour`, `15minute`, `1 day`; without it what divides the window into some dozens.
 fn bucket(given: &Parameters, window: i64) -> Result<Bucket, Error> {
+    // Up to two hours, four days, 180 days.
     let usual = match window {
-        ..=7_200_000 => "minute",
-        ..=345_600_000 => "hour",
-        ..=15_552_000_000 => "day",
-        _ => "month",
+        15_552_000_001.. => "month",
+        345_600_001.. => "day",
+        7_200_001.. => "hour",
+        _ => "minute",
     };
     let text = given.text("bucket").unwrap_or(usual).trim();
     let digits = text

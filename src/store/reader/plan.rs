@@ -64,7 +64,7 @@ fn levels(least: i64) -> usize {
 }
 
 /// Plans a question about these sites with the indexes that are there.
-pub(super) fn of(filter: &AlertFilter, sites: &[Bson], there: &There) -> Result<Plan, Fault> {
+pub(super) fn of(filter: &AlertFilter, sites: &[Bson], there: &There) -> Plan {
     let (index, first) = choose(filter, sites.len());
     let mut plan = Plan {
         prefix: site::is_one_of(sites),
@@ -90,12 +90,14 @@ pub(super) fn of(filter: &AlertFilter, sites: &[Bson], there: &There) -> Result<
         plan.prefix.insert("rule.level", doc! { "$in": each });
     }
     plan.pace = match () {
+        // Without an index there are no keys to pass over.
+        () if plan.index.is_none() => Pace::Exact,
         () if filter.q.is_some() => Pace::Text,
         () if !plan.rest.is_empty() => Pace::Documents,
         () if !plan.keys.is_empty() => Pace::Keys,
         () => Pace::Exact,
     };
-    Ok(plan)
+    plan
 }
 
 impl Plan {

@@ -66,13 +66,11 @@ impl By {
         };
         let shown = doc! { "$project": { "_id": 0, "value": "$_id", "count": 1 } };
         let count = doc! { "$group": { "_id": field, "count": { "$sum": 1 } } };
-        match self {
-            Self::Time => vec![count, doc! { "$sort": { "_id": 1 } }, shown],
-            _ => {
-                let sort = doc! { "$sort": { "count": -1, "_id": 1 } };
-                vec![count, sort, doc! { "$limit": TOP }, shown]
-            }
+        if self == Self::Time {
+            return vec![count, doc! { "$sort": { "_id": 1 } }, shown];
         }
+        let sort = doc! { "$sort": { "count": -1, "_id": 1 } };
+        vec![count, sort, doc! { "$limit": TOP }, shown]
     }
 }
 
@@ -91,7 +89,7 @@ impl Reader {
         let (sites, there) = self
             .surroundings(alerts::NAME, filter.site.as_deref())
             .await?;
-        let plan = plan::of(filter, &sites, &there)?;
+        let plan = plan::of(filter, &sites, &there);
         let mut matched = plan.all();
         let date = |millis: Option<i64>, or: i64| DateTime::from_millis(millis.unwrap_or(or));
         let window =
