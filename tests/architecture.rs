@@ -28,7 +28,7 @@ const LINES: [&[&str]; 11] = [
 ];
 
 /// Crates that one room alone may name.
-const DOORS: [(&str, &[&str]); 18] = [
+const DOORS: [(&str, &[&str]); 23] = [
     ("mongodb", &["store"]),
     ("bson", &["store"]),
     ("tokio", &["serve", "store"]),
