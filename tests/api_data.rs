@@ -204,3 +204,27 @@ pub(crate) fn column(answer: &Value, field: &str) -> Vec<String> {
         .map(|one| one[field].as_str().unwrap_or("-").to_owned())
         .collect()
 }
+
+/// How many documents the work makes mongod read for the service, by mongod's own profiler; none of
+/// it without an index. With what the work gives.
+pub(crate) fn reads<T>(database: &Database, work: impl FnOnce() -> T) -> (usize, T) {
+    let run = |command: Document| database.run_command(command).run().unwrap();
+    let profile = database.collection::<Document>("system.profile");
+    run(doc! { "profile": 0 });
+    profile.drop().run().unwrap();
+    run(doc! { "create": "system.profile", "capped": true, "size": 64 << 20 });
+    run(doc! { "profile": 2 });
+    let given = work();
+    run(doc! { "profile": 0 });
+    let (mut documents, mut operations) = (0, 0);
+    let seen = profile.find(doc! { "appName": "custom-mongo" });
+    for seen in seen.run().unwrap() {
+        let seen = seen.unwrap();
+        operations += 1;
+        let plan = seen.get_str("planSummary").unwrap_or_default();
+        assert!(!plan.contains("COLLSCAN"), "{seen}");
+        documents += usize::try_from(seen.get_i32("docsExamined").unwrap_or(0)).unwrap();
+    }
+    assert!(operations > 0, "the profiler saw nothing");
+    (documents, given)
+}

@@ -3,10 +3,10 @@
 
 use std::io::Write as _;
 
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Bson, doc};
 use mongodb::sync::Database;
 
-use crate::api_data::{Known, ask, column, fill, now, path, rfc3339, right, service};
+use crate::api_data::{Known, ask, column, fill, now, path, reads, rfc3339, right, service};
 use crate::json::Json;
 use crate::mongod;
 use crate::service::Service;
@@ -90,7 +90,7 @@ fn a_small_page_reads_little_too() {
         vec![],
         vec![("group", "web".to_owned()), ("mitre", "T1110".to_owned())],
     ] {
-        let (read, ()) = watched.reads(|| {
+        let (read, ()) = reads(&watched.database, || {
             let mut question = question.clone();
             question.push(("limit", "1".into()));
             ask(&watched.service, &path("/api/alerts", &question));
@@ -112,7 +112,7 @@ fn counting_reads_no_document() {
     };
     let question = vec![("group", "web".to_owned()), ("agent_id", "007".to_owned())];
     let expected = right(&watched.all, &question).len();
-    let (read, ()) = watched.reads(|| {
+    let (read, ()) = reads(&watched.database, || {
         let mut question = question.clone();
         question.extend([("count", "true".to_owned()), ("limit", "1".to_owned())]);
         let answer = ask(&watched.service, &path("/api/alerts", &question));
@@ -165,6 +165,53 @@ fn the_indexes_stay_under_a_quarter_of_the_data() {
     assert!(indexes < data / 4.0, "{indexes} of {data}: {stats}");
 }
 
+#[test]
+fn inventory_is_read_from_its_indexes() {
+    let wazuh = Wazuh::new("api_inventory_index");
+    let database = mongod::shared().database("api_inventory_index");
+    let packages = database.collection::<mongodb::bson::Document>("software_inventory");
+    for agent in 0..10 {
+        let row = |number: usize| {
+            let mut row = doc! {
+                "_site": "default", "agent_id": format!("{agent:03}"), "name": format!("package{number:04}"), "version": "1",
+                "size": i64::try_from(number).unwrap(),
+            };
+            if number % 3 == 0 {
+                row.insert("_removed_at", mongodb::bson::DateTime::now());
+            }
+            row
+        };
+        packages.insert_many((0..1500).map(row)).run().unwrap();
+        let agent =
+            doc! { "_site": "default", "agent_id": format!("{agent:03}"), "status": "active" };
+        database
+            .collection("agents")
+            .insert_one(agent)
+            .run()
+            .unwrap();
+    }
+    let service = Service::start(&wazuh);
+    let indexes = || packages.list_index_names().run().unwrap().len();
+    while indexes() < 3 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    for (path, expected) in [
+        ("/api/agents/003/software?limit=50", 50),
+        ("/api/agents/003/software?limit=0", 1000),
+        ("/api/software?name=package0001&limit=3", 3),
+        ("/api/software?name=package0001&version=2", 0),
+        ("/api/software?name=package0003&history=1", 10),
+        ("/api/agents?status=active&limit=5", 5),
+        ("/api/agents/003", 1),
+    ] {
+        let (read, found) = reads(&database, || {
+            ask(&service, path)["data"].as_array().unwrap().len()
+        });
+        assert_eq!(found, expected, "{path}");
+        assert!(read <= 2 * found + 100, "{path} read {read} documents");
+    }
+}
+
 fn number(value: Option<&Bson>) -> f64 {
     value.unwrap().to_string().parse().unwrap()
 }
@@ -172,7 +219,7 @@ fn number(value: Option<&Bson>) -> f64 {
 impl Watched {
     /// Reads a few pages: right, and with little reading.
     fn check(&self, question: &[(&str, String)]) {
-        let (read, (returned, pages)) = self.reads(|| self.compare(question, 3));
+        let (read, (returned, pages)) = reads(&self.database, || self.compare(question, 3));
         let most = 2 * returned + 100 * pages;
         assert!(
             read <= most,
@@ -201,42 +248,5 @@ impl Watched {
         }
         assert_eq!(seen, right[..seen.len()], "{question:?}: {asked} pages");
         (seen.len(), asked)
-    }
-
-    /// How many documents the work makes mongod read, with what the work gives.
-    fn reads<T>(&self, work: impl FnOnce() -> T) -> (usize, T) {
-        let profile = self.database.collection::<Document>("system.profile");
-        self.database
-            .run_command(doc! { "profile": 0 })
-            .run()
-            .unwrap();
-        profile.drop().run().unwrap();
-        self.database
-            .run_command(doc! { "create": "system.profile", "capped": true, "size": 64 << 20 })
-            .run()
-            .unwrap();
-        self.database
-            .run_command(doc! { "profile": 2 })
-            .run()
-            .unwrap();
-        let given = work();
-        self.database
-            .run_command(doc! { "profile": 0 })
-            .run()
-            .unwrap();
-        let seen = profile.find(
-            doc! { "appName": "custom-mongo", "ns": format!("{}.alerts", self.database.name()) },
-        );
-        let mut documents = 0;
-        let mut operations = 0;
-        for seen in seen.run().unwrap() {
-            let seen = seen.unwrap();
-            operations += 1;
-            let plan = seen.get_str("planSummary").unwrap_or_default();
-            assert!(!plan.contains("COLLSCAN"), "{seen}");
-            documents += usize::try_from(seen.get_i32("docsExamined").unwrap_or(0)).unwrap();
-        }
-        assert!(operations > 0, "the profiler saw nothing");
-        (documents, given)
     }
 }

@@ -149,16 +149,13 @@ async fn watch(app: &App, mut was: bool) {
     }
 }
 
-/// Beside everything else: on a large collection it takes its time, and MongoDB may be away.
+/// The inventory's, for the API; those of the alerts belong to the ingest.
 async fn create_indexes(reader: Reader) {
     loop {
-        match reader.create_indexes().await {
-            Ok(Indexes::NotAllowed) => {
-                log::warn!("the login may not create indexes; see integrations/mongodb-role.js");
-                return;
-            }
+        match reader.create_inventory_indexes().await {
+            Ok(Indexes::NotAllowed) => return log::warn!("the login may not create indexes"),
             Ok(_) => return,
-            Err(fault) => log::debug!("the indexes cannot be created yet: {fault}"),
+            Err(fault) => log::debug!("the inventory's indexes: {fault}"),
         }
         tokio::time::sleep(LOOK).await;
     }

@@ -102,10 +102,11 @@ fn of_inventory(collection: &str) -> Vec<IndexModel> {
         ],
         "software_inventory" => vec![
             of_agent(doc! { "name": 1 }),
-            // Who has this package? The version decides over a vulnerability.
+            // Who has this package? The version decides over a vulnerability; it stands behind the
+            // agent, since people read the answer by agent.
             named(
-                "package",
-                doc! { "_site": 1, "name": 1, "version": 1, "_removed_at": 1 },
+                "agents_of_package",
+                doc! { "_site": 1, "name": 1, "agent_id": 1, "version": 1, "_removed_at": 1 },
             ),
         ],
         "syscheck" => vec![of_agent(doc! { "mtime": -1 })],

@@ -30,6 +30,8 @@ use mongodb::error::{Error as DriverError, ErrorKind};
 use mongodb::{Collection, Database};
 use tokio::sync::OnceCell;
 
+use crate::inventory::{AGENTS, KINDS, Kind};
+
 use super::{Error, Indexes, Settings, alerts, connect, indexes, refusal};
 
 /// How long the search for a server may take.
@@ -177,13 +179,22 @@ impl Reader {
         }
     }
 
-    /// Creates the alerts' indexes that are missing.
+    /// Creates missing indexes of the inventory that is there; the Python service left it without.
     ///
     /// # Errors
     ///
     /// `Unavailable`, `Settings`.
-    pub async fn create_indexes(&self) -> Result<Indexes, Fault> {
-        Ok(indexes::create(self.database().await?.clone()).await?)
+    pub async fn create_inventory_indexes(&self) -> Result<Indexes, Fault> {
+        let database = self.database().await?;
+        let there = database.list_collection_names().await?;
+        let kinds = inventory_kinds().map(|kind| kind.collection);
+        let there: Vec<&str> = kinds
+            .filter(|name| there.iter().any(|there| there == name))
+            .collect();
+        if there.is_empty() {
+            return Ok(Indexes::LeftAlone);
+        }
+        Ok(indexes::create_for_inventory(database.clone(), &there).await?)
     }
 
     /// The alerts that a filter lets through, newest first.
@@ -248,6 +259,10 @@ impl Reader {
     async fn collection(&self, name: &str) -> Result<Collection<RawDocumentBuf>, Fault> {
         Ok(self.database().await?.collection(name))
     }
+}
+
+fn inventory_kinds() -> impl Iterator<Item = &'static Kind> {
+    KINDS.iter().chain([&AGENTS])
 }
 
 fn no_answer(within: Duration) -> Fault {

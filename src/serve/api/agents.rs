@@ -6,10 +6,11 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::answer::{self, Envelope};
-use super::kinds::{self, Kind};
+use super::kinds;
 use super::parameters::{Parameters, now};
 use super::site;
 use crate::alert::time;
+use crate::inventory::Kind;
 use crate::serve::app::{App, Shared};
 use crate::serve::auth::Caller;
 use crate::serve::error::Error;
@@ -116,7 +117,7 @@ pub(in crate::serve) async fn software(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Error> {
     let given = Parameters::parse("/api/software", query.as_deref(), &SOFTWARE)?;
-    let mut list = rows(kinds::SOFTWARE, &given, &caller)?;
+    let mut list = rows(software_kind()?, &given, &caller)?;
     list.order = Order::Agent;
     let name = given.owned("name");
     let name = name.ok_or_else(|| Error::bad_request("name is wanted: a package's whole name"))?;
@@ -152,7 +153,7 @@ async fn fresh_agents(app: &App, list: &InventoryList) -> Result<Vec<Freshness>,
     Ok(app.reader.freshness("*", kinds::AGENTS.name, site).await?)
 }
 
-fn rows(kind: Kind, given: &Parameters, caller: &Caller) -> Result<InventoryList, Error> {
+fn rows(kind: &Kind, given: &Parameters, caller: &Caller) -> Result<InventoryList, Error> {
     let rows = if given.flag("history")? {
         Rows::History
     } else {
@@ -160,12 +161,16 @@ fn rows(kind: Kind, given: &Parameters, caller: &Caller) -> Result<InventoryList
     };
     Ok(InventoryList {
         collection: kind.collection,
-        order: kind.order,
+        order: kinds::order(kind),
         rows,
         site: site(caller, given.text("site"))?,
         agent_id: None,
         equal: Vec::new(),
     })
+}
+
+fn software_kind() -> Result<&'static Kind, Error> {
+    kinds::find(kinds::SOFTWARE).ok_or_else(|| Error::internal("there is no kind software"))
 }
 
 fn agent(id: String) -> Result<String, Error> {
@@ -176,7 +181,7 @@ fn agent(id: String) -> Result<String, Error> {
 }
 
 /// History has no version: its past may be cut by hand, and nothing tells.
-fn has_version(kind: Kind, list: &InventoryList) -> bool {
+fn has_version(kind: &Kind, list: &InventoryList) -> bool {
     matches!(kind.name, "osinfo" | "software") && list.rows == Rows::Current
 }
 
