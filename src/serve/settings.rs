@@ -151,7 +151,7 @@ impl Settings {
             let bare = host.trim_start_matches('[').trim_end_matches(']');
             let found = (bare, port).to_socket_addrs();
             let found = found.map_err(|error| format!("serve.host: `{host}`: {error}"))?;
-            all.extend(found);
+            all.extend(usable(found.collect()));
         }
         all.sort_unstable();
         all.dedup();
@@ -187,6 +187,13 @@ impl Settings {
     }
 }
 
+/// `localhost` is ::1 as well, also on hosts that have no IPv6: there the IPv4 address is enough.
+fn usable(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let here = found.iter().all(|address| address.ip().is_loopback());
+    let v4: Vec<_> = found.iter().copied().filter(SocketAddr::is_ipv4).collect();
+    if here && !v4.is_empty() { v4 } else { found }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,6 +216,9 @@ mod tests {
         let mut settings = Settings::default();
         settings.listen_on("[::1]:0").unwrap();
         assert_eq!(settings.addresses().unwrap(), ["[::1]:0".parse().unwrap()]);
+        settings.listen_on("localhost:5000").unwrap();
+        let here = ["127.0.0.1:5000".parse().unwrap()];
+        assert_eq!(settings.addresses().unwrap(), here);
         assert!(settings.listen_on("127.0.0.1").is_err());
         assert!(settings.listen_on("127.0.0.1:70000").is_err());
     }
