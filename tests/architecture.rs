@@ -51,7 +51,7 @@ const DOORS: [(&str, &[&str]); 23] = [
     ("ureq", &["wazuh_api"]),
     ("rustls", &["wazuh_api"]),
     ("webpki_roots", &["wazuh_api"]),
-    ("base64", &["wazuh_api"]),
+    ("base64", &["store", "wazuh_api"]),
 ];
 
 /// The source of each room without its tests.
