@@ -4,7 +4,6 @@
 //! An alert is acknowledged when it is stored or durably spooled, never before; a request that was
 //! taken is finished before the service ends.
 
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 mod access;
@@ -65,12 +64,13 @@ pub struct Parts {
     pub periodic: Option<Periodic>,
 }
 
-/// Work on a thread of its own: at once, and then in this distance from start to start.
+/// The collection of data on a thread of its own: at once, and then in this distance from start to
+/// start. One that is under way at the end is left where it is, as by a kill.
 pub struct Periodic {
     /// From one start to the next.
     pub every: Duration,
-    /// The work, which says for itself what went wrong; the flag is set when it is to come to an end.
-    pub work: Box<dyn FnMut(&AtomicBool) + Send>,
+    /// The work, which says for itself what went wrong.
+    pub work: Box<dyn FnMut() + Send>,
 }
 
 /// Why the service could not be started.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::mongod::{self, Mongod};
-use crate::serving::Serving;
+use crate::service::Service;
 use crate::wazuh::{Wazuh, numbered, stored, stored_on};
-use crate::webhook::until;
+use crate::webhook::{post, until};
 
 #[test]
 fn what_hooks_have_spooled_by_themselves_is_found_within_seconds() {
@@ -14,11 +14,11 @@ fn what_hooks_have_spooled_by_themselves_is_found_within_seconds() {
     for number in 0..5 {
         wazuh.call(numbered(number).to_string()).assert_yes();
     }
-    let _serving = Serving::start(&wazuh);
+    let _service = Service::start(&wazuh);
     until("what lay there", || stored("forward_polled").len() == 5);
     wazuh.call(numbered(5).to_string()).assert_yes();
     until("what came since", || stored("forward_polled").len() == 6);
-    assert_eq!(wazuh.pending(), 0);
+    until("the spool is empty", || wazuh.pending() == 0);
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn what_came_while_the_settings_were_wrong_is_brought_in_too() {
     let outcome = wazuh.call(numbered(0).to_string());
     assert_eq!(outcome.status, 78, "{outcome:?}");
     wazuh.settings("");
-    let _serving = Serving::start(&wazuh);
+    let _service = Service::start(&wazuh);
     until("the alert", || stored("forward_unassigned").len() == 1);
 }
 
@@ -37,7 +37,7 @@ fn mongodb_may_go_and_come_at_any_time() {
     let server = Mongod::replica_set();
     let wazuh = Wazuh::with_uri(&server.uri(), "forward_again");
     wazuh.settings("[delivery]\nmode = \"spool\"\n");
-    let serving = Serving::start(&wazuh);
+    let service = Service::start(&wazuh);
     for round in 0..3 {
         server.stop();
         for number in 0..5 {
@@ -50,17 +50,17 @@ fn mongodb_may_go_and_come_at_any_time() {
             stored_on(&server, "forward_again").len() == round * 5 + 5
         });
     }
-    assert_eq!(wazuh.pending(), 0);
-    serving.stop();
+    until("the spool is empty", || wazuh.pending() == 0);
+    service.stop();
 }
 
 #[test]
 fn serve_starts_without_mongodb_and_stops_while_it_is_away() {
     let dead = format!("mongodb://127.0.0.1:{}/", mongod::free_port());
     let wazuh = Wazuh::with_uri(&dead, "forward_dead");
-    let serving = Serving::start(&wazuh);
-    assert_eq!(serving.post(numbered(0).to_string()).status, 202);
+    let service = Service::start(&wazuh);
+    assert_eq!(post(&service, numbered(0).to_string()).status, 202);
     std::thread::sleep(Duration::from_millis(500));
-    serving.stop();
+    service.stop();
     assert_eq!(wazuh.pending(), 1);
 }

@@ -19,7 +19,6 @@ mod mongod;
 mod proxy;
 mod scratch;
 mod service;
-mod serving;
 mod tls;
 mod wazuh;
 

@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 use crate::call::Outcome;
 use crate::json::Json;
 use crate::mongod::{self, Mongod};
-use crate::serving::Serving;
+use crate::service::Service;
 use crate::wazuh::{Wazuh, numbered, only, stored, stored_on, text};
 use crate::webhook::until;
 
@@ -36,7 +36,7 @@ fn handed_over(wazuh: &Wazuh) -> usize {
 #[test]
 fn with_serve_an_alert_is_handed_over_and_stored_like_any_other() {
     let wazuh = Wazuh::new("relay_up");
-    let serving = Serving::start(&wazuh);
+    let service = Service::start(&wazuh);
     let mode = fs::symlink_metadata(socket(&wazuh)).unwrap().permissions();
     assert_eq!(mode.mode() & 0o777, 0o660);
     for number in 0..10 {
@@ -47,7 +47,7 @@ fn with_serve_an_alert_is_handed_over_and_stored_like_any_other() {
     let document = stored("relay_up").remove(0);
     assert_eq!(text(&document, "_source"), "hook");
     // The same alert alone is the same document.
-    serving.stop();
+    service.stop();
     assert!(!socket(&wazuh).exists());
     call(&wazuh, numbered(3).to_string()).assert_yes();
     assert_eq!(handed_over(&wazuh), 10);
@@ -57,7 +57,7 @@ fn with_serve_an_alert_is_handed_over_and_stored_like_any_other() {
 #[test]
 fn options_and_large_alerts_go_the_same_way() {
     let wazuh = Wazuh::new("relay_large");
-    let _serving = Serving::start(&wazuh);
+    let _service = Service::start(&wazuh);
     let large = numbered(0).with("full_log", Json::Text("y".repeat(3 << 20)));
     let file = wazuh.alert_file(large.to_string().as_bytes());
     let options = wazuh.home.join("tmp/a.options");
@@ -78,7 +78,7 @@ fn options_and_large_alerts_go_the_same_way() {
 fn while_mongodb_is_away_the_handover_is_as_quick_and_nothing_is_lost() {
     let server = Mongod::replica_set();
     let wazuh = Wazuh::with_uri(&server.uri(), "relay_away");
-    let _serving = Serving::start(&wazuh);
+    let _service = Service::start(&wazuh);
     server.stop();
     for number in 0..10 {
         let outcome = call(&wazuh, numbered(number).to_string());
@@ -96,7 +96,7 @@ fn while_mongodb_is_away_the_handover_is_as_quick_and_nothing_is_lost() {
 fn the_status_is_the_one_that_the_hook_would_find_alone() {
     let wazuh = Wazuh::new("relay_status");
     wazuh.settings("[filter]\nexclude_rule_id = \"1\"\n");
-    let serving = Serving::start(&wazuh);
+    let service = Service::start(&wazuh);
     let cut = call(&wazuh, "{\"id\":");
     let with_serve = cut.assert_no(7, &wazuh).to_owned();
     let dead = wazuh.json("spool dead list");
@@ -107,7 +107,7 @@ fn the_status_is_the_one_that_the_hook_would_find_alone() {
     let unwanted = r#"{"id":"1.2","rule":{"id":"1"}}"#;
     call(&wazuh, unwanted).assert_yes();
     assert!(wazuh.log().contains("not stored, "), "{}", wazuh.log());
-    serving.stop();
+    service.stop();
     let alone = call(&wazuh, "{\"id\":").assert_no(7, &wazuh).to_owned();
     let words = |line: &str| line.split("dead letter").next().unwrap().to_owned();
     assert_eq!(words(&with_serve), words(&alone));
@@ -118,7 +118,7 @@ fn the_status_is_the_one_that_the_hook_would_find_alone() {
 #[test]
 fn a_socket_that_a_killed_serve_has_left_is_in_nobodys_way() {
     let wazuh = Wazuh::new("relay_stale");
-    Serving::start(&wazuh).kill();
+    drop(Service::start(&wazuh));
     assert!(
         fs::symlink_metadata(socket(&wazuh))
             .unwrap()
@@ -127,7 +127,7 @@ fn a_socket_that_a_killed_serve_has_left_is_in_nobodys_way() {
     );
     call(&wazuh, numbered(0).to_string()).assert_yes();
     assert_eq!((handed_over(&wazuh), stored("relay_stale").len()), (0, 1));
-    let _serving = Serving::start(&wazuh);
+    let _service = Service::start(&wazuh);
     call(&wazuh, numbered(1).to_string()).assert_yes();
     assert_eq!(handed_over(&wazuh), 1);
 }
@@ -135,7 +135,7 @@ fn a_socket_that_a_killed_serve_has_left_is_in_nobodys_way() {
 #[test]
 fn a_second_serve_is_refused_and_the_first_goes_on() {
     let wazuh = Wazuh::new("relay_second");
-    let _serving = Serving::start(&wazuh);
+    let _service = Service::start(&wazuh);
     let address = format!("127.0.0.1:{}", mongod::free_port());
     let second = wazuh.run(&["serve", "--listen", &address]);
     let said = String::from_utf8_lossy(&second.stderr);
@@ -159,9 +159,9 @@ fn what_is_no_socket_is_left_alone() {
 #[test]
 fn a_frozen_serve_costs_one_call_its_limit_and_the_next_ones_nothing() {
     let wazuh = Wazuh::new("relay_frozen");
-    let serving = Serving::start(&wazuh);
+    let service = Service::start(&wazuh);
     call(&wazuh, numbered(0).to_string()).assert_yes();
-    serving.signal(Signal::SIGSTOP);
+    service.signal(Signal::SIGSTOP);
     let begun = Instant::now();
     call(&wazuh, numbered(1).to_string()).assert_yes();
     let first = begun.elapsed();
@@ -173,7 +173,7 @@ fn a_frozen_serve_costs_one_call_its_limit_and_the_next_ones_nothing() {
         assert!(outcome.took < first, "{:?} and {first:?}", outcome.took);
     }
     assert_eq!(handed_over(&wazuh), 1);
-    serving.signal(Signal::SIGCONT);
+    service.signal(Signal::SIGCONT);
     until("all are in MongoDB", || stored("relay_frozen").len() == 5);
     until("serve has taken the frame that was left", || {
         wazuh.pending() == 0
@@ -184,7 +184,7 @@ fn a_frozen_serve_costs_one_call_its_limit_and_the_next_ones_nothing() {
 #[test]
 fn a_hook_with_other_settings_goes_its_own_way() {
     let mut wazuh = Wazuh::new("relay_ours");
-    let _serving = Serving::start(&wazuh);
+    let _service = Service::start(&wazuh);
     wazuh.environment.push(("MONGO_DB", "relay_theirs".into()));
     call(&wazuh, numbered(0).to_string()).assert_yes();
     wazuh.environment.clear();
@@ -240,7 +240,7 @@ fn a_peer_that_gives_no_clear_answer_is_no_answer() {
 fn a_full_spool_sends_the_hook_its_own_way() {
     let wazuh = Wazuh::new("relay_full");
     wazuh.settings("[spool]\nmax_size = \"1 KiB\"\n");
-    let _serving = Serving::start(&wazuh);
+    let _service = Service::start(&wazuh);
     call(&wazuh, numbered(0).to_string()).assert_yes();
     assert_eq!((handed_over(&wazuh), stored("relay_full").len()), (0, 1));
 }
@@ -272,7 +272,7 @@ fn stranger(socket: &Path, user: Option<u32>) -> String {
 #[test]
 fn another_users_process_is_not_heard() {
     let wazuh = Wazuh::new("relay_peer");
-    let serving = Serving::start(&wazuh);
+    let service = Service::start(&wazuh);
     let path = socket(&wazuh);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
     assert_eq!(
@@ -283,9 +283,9 @@ fn another_users_process_is_not_heard() {
     if nix::unistd::geteuid().is_root() {
         assert_eq!(stranger(&path, Some(65_533)), "0");
         assert!(
-            serving.log().contains("user 65533 may not"),
+            service.log().contains("user 65533 may not"),
             "{}",
-            serving.log()
+            service.log()
         );
     }
 }
@@ -293,7 +293,7 @@ fn another_users_process_is_not_heard() {
 #[test]
 fn a_peer_that_stops_in_the_middle_is_cut() {
     let wazuh = Wazuh::new("relay_slow");
-    let _serving = Serving::start(&wazuh);
+    let _service = Service::start(&wazuh);
     let mut slow = UnixStream::connect(socket(&wazuh)).unwrap();
     std::io::Write::write_all(&mut slow, b"cmrel").unwrap();
     slow.set_read_timeout(Some(Duration::from_secs(20)))

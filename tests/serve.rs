@@ -297,3 +297,44 @@ fn wrong_settings_are_78_and_named() {
         .call(crate::wazuh::numbered(1).to_string())
         .assert_yes();
 }
+
+#[test]
+fn the_inventory_is_collected_inside_at_the_start_and_again() {
+    let site = crate::collect::Site::usual("serve_collects", "every = \"1 s\"\n");
+    let mut service = Service::start(&site.wazuh);
+    service.line_with("Starting periodic data collection");
+    service.line_with("Fetching agents...");
+    service.line_with("active agents");
+    let agents = mongod::shared().database("serve_collects");
+    let agents = agents.collection::<mongodb::bson::Document>("agents");
+    let begun = Instant::now();
+    let rounds = |log: String| log.matches("Fetching agents...").count();
+    while rounds(service.log()) < 2
+        || agents
+            .count_documents(mongodb::bson::doc! {})
+            .run()
+            .unwrap()
+            == 0
+    {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{}",
+            service.log()
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let begun = Instant::now();
+    let (status, log) = service.stop();
+    assert_eq!(status, 0, "{log}");
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn collecting_without_an_address_is_refused_at_the_start() {
+    let wazuh = Wazuh::new("serve_collects_nothing");
+    wazuh.settings("[collect]\nevery = \"15 min\"\n");
+    let output = wazuh.run(&["serve", "--listen", "127.0.0.1:0"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    assert!(said.contains("wazuh_api.url"), "{said}");
+}

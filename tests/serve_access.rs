@@ -138,6 +138,21 @@ fn tokens_of_the_settings_count_too() {
     assert_eq!(metrics(&service, "as-before"), 200);
     assert_eq!(metrics(&service, "as-befor"), 401);
     assert!(!service.stop().1.contains("as-before"));
+
+    wazuh.environment.clear();
+    let path = wazuh.home.join("etc/token");
+    fs::write(&path, "from-a-file\n").unwrap();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+    wazuh.settings(&format!("[serve]\nauth_token_file = {path:?}\n"));
+    assert_eq!(metrics(&Service::start(&wazuh), "from-a-file"), 200);
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+    let output = wazuh.run(&["serve", "--listen", "127.0.0.1:0"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    assert!(
+        said.contains("chmod 640") && !said.contains("from-a-file"),
+        "{said}"
+    );
 }
 
 #[test]

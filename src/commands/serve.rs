@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 
-use super::status;
+use super::collect::{self, Wanted};
+use super::{Format, status};
 use crate::config::{Fault, Settings};
 use crate::home::Home;
-use crate::serve::{self, Parts};
+use crate::serve::{self, Parts, Periodic};
 use crate::store;
 
 /// Serves until it is asked to stop; `listen` counts before the settings.
@@ -39,7 +40,7 @@ pub fn run(listen: Option<&str>, settings: &Settings, home: &Home) -> Result<u8>
                 .destination()
                 .map_err(|error| fault(&error))?,
         ),
-        periodic: None,
+        periodic: periodic(settings, home)?,
     };
     match serve::run(parts) {
         Ok(()) => Ok(status::DONE),
@@ -50,4 +51,26 @@ pub fn run(listen: Option<&str>, settings: &Settings, home: &Home) -> Result<u8>
 
 fn fault(error: &store::Error) -> Fault {
     Fault(error.to_string())
+}
+
+/// The collection inside the service, if `collect.every` asks for it.
+fn periodic(settings: &Settings, home: &Home) -> Result<Option<Periodic>, Fault> {
+    let Some(every) = settings.collect.every else {
+        return Ok(None);
+    };
+    if !settings.wazuh_api.is_configured() {
+        let why = "collect.every is set, but not wazuh_api.url: whose inventory?";
+        return Err(Fault(why.to_owned()));
+    }
+    let (settings, home) = (settings.clone(), home.clone());
+    let work = move || {
+        // What is missing it has said itself, and the next run goes on with it.
+        if let Err(error) = collect::run(&Wanted::usual(), &settings, &home, Format::Quiet) {
+            log::error!("the inventory is not collected: {error:#}; it is tried again");
+        }
+    };
+    Ok(Some(Periodic {
+        every: every.0,
+        work: Box::new(work),
+    }))
 }

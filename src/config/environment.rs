@@ -97,7 +97,7 @@ fn set(table: &mut Table, section: &str, key: &str, value: &str) -> Result<(), F
 
 fn stem(key: &str) -> &str {
     let stem = key.strip_suffix("_file").or(key.strip_suffix("_command"));
-    stem.filter(|stem| matches!(*stem, "uri" | "password"))
+    stem.filter(|stem| matches!(*stem, "uri" | "password" | "auth_token"))
         .unwrap_or(key)
 }
 

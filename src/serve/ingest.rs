@@ -33,6 +33,8 @@ pub(super) use tally::{Counts, Tally};
 
 /// How long an alert waits for room before its sender is told to come again.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a stop waits for a batch from the spool, which stays there if need be.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// An alert holds its text, its document and, on its way into the spool, its record.
 const COPIES: usize = 3;
 /// Room is counted in pieces of this size, in bytes; the least that an alert holds.
@@ -220,7 +222,7 @@ impl Ingest {
     /// no more alerts before. Blocks.
     pub(super) fn stop(&self, within: Duration) {
         self.shared.lane.stop(within);
-        self.shared.forwarder.stop(within);
+        self.shared.forwarder.stop(within.min(FAREWELL));
     }
 
     async fn begin(&self, arrival: Arrival) -> Step {

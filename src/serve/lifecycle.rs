@@ -65,7 +65,10 @@ async fn serve(app: &Arc<App>, signals: Signals, periodic: Option<Periodic>) -> 
         let door = Arc::clone(&door);
         tokio::spawn(async move { door.accept(&listener).await });
     }
-    let repeating = periodic.map(Repeating::start);
+    let repeating = periodic.map(|periodic| {
+        log::info!("Starting periodic data collection");
+        Repeating::start(periodic)
+    });
     supervisor.tell("READY=1");
     let signal = tokio::select! {
         signal = asked.next() => signal,
@@ -125,11 +128,9 @@ async fn stop(app: &App, door: &Door, hooks: Option<Hooks>, repeating: Option<Re
     }
     log::info!("Performing cleanup tasks...");
     if let Some(repeating) = repeating
-        && tokio::time::timeout_at(end, repeating.stop())
-            .await
-            .is_err()
+        && repeating.stop().is_err()
     {
-        log::warn!("the periodic work did not stop within {limit:?} and is left");
+        log::warn!("Data collection is cut off; the next run goes on with it");
     }
     let ingest = app.ingest.clone();
     let left = end.duration_since(tokio::time::Instant::now()).max(LEAST);

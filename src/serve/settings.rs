@@ -28,6 +28,8 @@ pub struct Settings {
     pub client_ca_file: Option<PathBuf>,
     /// A token in plain text, for senders of the Python service; may send and read.
     pub auth_token: Option<Secret>,
+    /// A file that holds it, in place of the text; not readable for everyone.
+    pub auth_token_file: Option<PathBuf>,
     /// Tokens by name, hashed; `custom-mongo token new` keeps its own elsewhere.
     pub tokens: BTreeMap<String, TokenSettings>,
     /// Requests a second that one token may make; 0 is no limit.
@@ -95,6 +97,7 @@ impl Default for Settings {
             key_file: None,
             client_ca_file: None,
             auth_token: None,
+            auth_token_file: None,
             tokens: BTreeMap::new(),
             token_rate: Count(0),
             address_rate: Count(0),

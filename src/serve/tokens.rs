@@ -21,6 +21,8 @@ mod file;
 pub use file::{Entry, TokenFile};
 
 use super::settings::Settings;
+use crate::secret::{self, Source};
+use crate::setting::Secret;
 
 /// How soon a token that was made or dropped counts.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -207,7 +209,7 @@ fn given(headers: &HeaderMap) -> Option<&[u8]> {
 
 fn fixed(settings: &Settings) -> Result<Vec<(Hash, Caller)>, String> {
     let mut all = Vec::new();
-    if let Some(token) = &settings.auth_token {
+    if let Some(token) = auth_token(settings)? {
         if token.expose().is_empty() {
             return Err("serve.auth_token: it is empty".to_owned());
         }
@@ -225,6 +227,17 @@ fn fixed(settings: &Settings) -> Result<Vec<(Hash, Caller)>, String> {
         all.push((hash, Caller::named(name, &scopes, token.site.as_deref())));
     }
     Ok(all)
+}
+
+/// Read once, at the start: who wants tokens that come and go makes them.
+fn auth_token(settings: &Settings) -> Result<Option<Secret>, String> {
+    let source = Source {
+        name: "serve.auth_token",
+        text: settings.auth_token.as_ref(),
+        file: settings.auth_token_file.as_deref(),
+        command: None,
+    };
+    secret::read(&source, Duration::ZERO)
 }
 
 fn known(entries: &[Entry]) -> Result<Arc<[(Hash, Caller)]>, String> {
@@ -274,7 +287,7 @@ fn fresh() -> std::io::Result<String> {
 mod tests {
     use super::*;
     use crate::serve::settings::TokenSettings;
-    use crate::setting::{List, Secret};
+    use crate::setting::List;
 
     fn with(settings: &Settings) -> (tempfile::TempDir, Tokens) {
         let folder = tempfile::tempdir().unwrap();
