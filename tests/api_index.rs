@@ -176,7 +176,7 @@ fn inventory_is_read_from_its_indexes() {
                 "_site": "default", "agent_id": format!("{agent:03}"), "name": format!("package{number:04}"), "version": "1",
                 "size": i64::try_from(number).unwrap(),
             };
-            if number % 3 == 0 {
+            if number.is_multiple_of(3) {
                 row.insert("_removed_at", mongodb::bson::DateTime::now());
             }
             row
@@ -191,8 +191,13 @@ fn inventory_is_read_from_its_indexes() {
             .unwrap();
     }
     let service = Service::start(&wazuh);
-    let indexes = || packages.list_index_names().run().unwrap().len();
-    while indexes() < 3 {
+    // The last ones that it makes.
+    let runs = database.collection::<mongodb::bson::Document>("collect_runs");
+    while !runs
+        .list_index_names()
+        .run()
+        .is_ok_and(|names| names.len() > 1)
+    {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     for (path, expected) in [
@@ -235,12 +240,15 @@ impl Watched {
             let mut given = question.to_vec();
             given.extend([("fields", "_id".to_owned()), ("limit", "100".to_owned())]);
             if !next.is_empty() {
-                given.push(("next", next));
+                given.push(("next", next.clone()));
             }
             let answer = ask(&self.service, &path("/api/alerts", &given));
             asked += 1;
             seen.extend(column(&answer, "_id"));
-            next = answer["next"].as_str().unwrap_or_default().to_owned();
+            answer["next"]
+                .as_str()
+                .unwrap_or_default()
+                .clone_into(&mut next);
             if next.is_empty() {
                 assert_eq!(seen, right, "{question:?}: the end");
                 return (seen.len(), asked);

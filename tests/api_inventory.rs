@@ -11,6 +11,27 @@ use crate::wazuh::Wazuh;
 
 const CHECKED: i64 = 1_748_872_043_199;
 
+/// Names in paths, and collections.
+const KINDS: [(&str, &str); 17] = [
+    ("osinfo", "os_info"),
+    ("software", "software_inventory"),
+    ("hotfixes", "hotfixes"),
+    ("syscheck", "syscheck"),
+    ("hardware", "hardware"),
+    ("network_interfaces", "network_interfaces"),
+    ("network_addresses", "network_addresses"),
+    ("network_protocols", "network_protocols"),
+    ("users", "users"),
+    ("groups", "groups"),
+    ("services", "services"),
+    ("browser_extensions", "browser_extensions"),
+    ("ports", "ports"),
+    ("processes", "processes"),
+    ("sca_policies", "sca_policies"),
+    ("sca_checks", "sca_checks"),
+    ("rootcheck", "rootcheck"),
+];
+
 /// A row as `collect` stores it.
 fn row(site: &str, agent: &str, name: &str, version: &str) -> Document {
     doc! {
@@ -90,6 +111,19 @@ fn inventory_comes_with_its_age_and_its_past() {
         }
     }
     assert_eq!(seen, ["bash", "zlib", "-"]);
+    assert_eq!(ask(&service, "/api/agents/777/software")["data"], json!([]));
+}
+
+#[test]
+fn who_has_a_package_is_known_for_the_whole_fleet() {
+    let (_home, service) = service("api_fleet");
+    let rows = [
+        removed(row("default", "001", "curl", "7.88")),
+        row("default", "002", "curl", "8.0"),
+        row("default", "002", "bash", "5.2"),
+    ];
+    let database = mongod::shared().database("api_fleet");
+    put(&database, "software_inventory", &rows);
     assert_eq!(
         column(&ask(&service, "/api/software?name=curl"), "agent_id"),
         ["002"]
@@ -108,32 +142,13 @@ fn inventory_comes_with_its_age_and_its_past() {
         ),
         Vec::<String>::new()
     );
-    assert_eq!(ask(&service, "/api/agents/777/software")["data"], json!([]));
 }
 
 #[test]
 fn every_kind_has_a_path() {
     let (_home, service) = service("api_kinds");
     let database = mongod::shared().database("api_kinds");
-    for (kind, collection) in [
-        ("osinfo", "os_info"),
-        ("software", "software_inventory"),
-        ("hotfixes", "hotfixes"),
-        ("syscheck", "syscheck"),
-        ("hardware", "hardware"),
-        ("network_interfaces", "network_interfaces"),
-        ("network_addresses", "network_addresses"),
-        ("network_protocols", "network_protocols"),
-        ("users", "users"),
-        ("groups", "groups"),
-        ("services", "services"),
-        ("browser_extensions", "browser_extensions"),
-        ("ports", "ports"),
-        ("processes", "processes"),
-        ("sca_policies", "sca_policies"),
-        ("sca_checks", "sca_checks"),
-        ("rootcheck", "rootcheck"),
-    ] {
+    for (kind, collection) in KINDS {
         // Without a site, as the Python service stored it.
         put(
             &database,
@@ -227,27 +242,21 @@ fn who_has_an_answer_already_gets_no_second_one() {
         );
         assert_eq!(other.status, 200, "{path}: another answer");
         assert_eq!(service.get(path, &[("if-none-match", "\"x\"")]).status, 200);
-        let set = doc! { "$set": { "status": "disconnected", "digest": "ef" } };
-        for collection in ["agents", "collect_state"] {
-            database
-                .collection::<Document>(collection)
-                .update_many(doc! {}, set.clone())
-                .run()
-                .unwrap();
-        }
+        set(&database, "disconnected", "ef");
         let changed = service.get(path, &[("if-none-match", &etag)]);
         assert_eq!(changed.status, 200, "{path}: it changed");
-        let back = doc! { "$set": { "status": "active", "digest": "ab" } };
-        for collection in ["agents", "collect_state"] {
-            database
-                .collection::<Document>(collection)
-                .update_many(doc! {}, back.clone())
-                .run()
-                .unwrap();
-        }
+        set(&database, "active", "ab");
     }
     let past = service.get("/api/agents/001/software?history=true", &[]);
     assert_eq!(past.header("etag"), None);
+}
+
+fn set(database: &Database, status: &str, digest: &str) {
+    for collection in ["agents", "collect_state"] {
+        let set = doc! { "$set": { "status": status, "digest": digest } };
+        let collection = database.collection::<Document>(collection);
+        collection.update_many(doc! {}, set).run().unwrap();
+    }
 }
 
 #[test]
@@ -314,6 +323,33 @@ fn agents_that_have_vanished_are_the_past() {
     );
 }
 
+fn put_two_sites(database: &Database) {
+    put(
+        database,
+        "software_inventory",
+        &[
+            row("north", "001", "bash", "5.2"),
+            row("default", "001", "bash", "5.1"),
+        ],
+    );
+    put(
+        database,
+        "agents",
+        &[
+            row("north", "001", "x", "1"),
+            row("default", "001", "y", "1"),
+        ],
+    );
+    put(
+        database,
+        "collect_state",
+        &[
+            state("north", "001", "software", "ab"),
+            state("default", "001", "software", "cd"),
+        ],
+    );
+}
+
 #[test]
 fn a_token_of_a_site_sees_that_site_alone() {
     let wazuh = Wazuh::new("api_sites");
@@ -330,30 +366,7 @@ fn a_token_of_a_site_sees_that_site_alone() {
     let service = Service::start(&wazuh);
     crate::api_data::wait_for_indexes(&database);
     let all = fill(&database, 400, now());
-    put(
-        &database,
-        "software_inventory",
-        &[
-            row("north", "001", "bash", "5.2"),
-            row("default", "001", "bash", "5.1"),
-        ],
-    );
-    put(
-        &database,
-        "agents",
-        &[
-            row("north", "001", "x", "1"),
-            row("default", "001", "y", "1"),
-        ],
-    );
-    put(
-        &database,
-        "collect_state",
-        &[
-            state("north", "001", "software", "ab"),
-            state("default", "001", "software", "cd"),
-        ],
-    );
+    put_two_sites(&database);
     let get = |path: &str, token: &str| {
         service.get(path, &[("authorization", &format!("Bearer {token}"))])
     };

@@ -62,9 +62,9 @@ impl Events {
             }
             match line.trim_end_matches('\n').split_once(": ") {
                 None if line == "\n" => return Some((name, data)),
-                Some(("id", id)) => self.last = id.to_owned(),
-                Some(("event", event)) => name = event.to_owned(),
-                Some(("data", text)) => data = text.to_owned(),
+                Some(("id", id)) => id.clone_into(&mut self.last),
+                Some(("event", event)) => event.clone_into(&mut name),
+                Some(("data", text)) => text.clone_into(&mut data),
                 _ => {}
             }
         }
@@ -97,7 +97,7 @@ fn alerts(from: usize, count: usize) -> Vec<Known> {
     let make = |number: usize| {
         let mut known = Known::made(number, now, &mut dice);
         known.id = format!("{number:08}");
-        known.agent = if number % 2 == 0 { "001" } else { "002" }.to_owned();
+        known.agent = format!("{:03}", 1 + number % 2);
         known
     };
     (from..from + count).map(make).collect()

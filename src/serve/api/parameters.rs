@@ -208,7 +208,7 @@ mod tests {
             assert_eq!(time(&format!("since={text}")).unwrap(), expected, "{text}");
         }
         let day = now() - time("since=24h").unwrap().unwrap();
-        assert!((86_400_000..86_460_000).contains(&day), "{day}");
+        assert!((86_400_000 - day).abs() < 60_000, "{day}");
         assert!(time("since=yesterday").is_err());
         assert!(time("since=2025-06-02T13:47:23").is_err());
     }

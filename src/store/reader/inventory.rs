@@ -149,7 +149,7 @@ impl Reader {
                 state
                     .get_datetime(name)
                     .ok()
-                    .map(|date| date.timestamp_millis())
+                    .map(mongodb::bson::DateTime::timestamp_millis)
             };
             let text = |name: &str| state.get_str(name).ok().map(str::to_owned);
             found.push(Freshness {
