@@ -3,6 +3,7 @@
 //! `run PORT DATABASE COMMAND` sends a command written as JSON and prints the answer as JSON: the
 //! demo's way to look into a mongod where there is no mongosh. `insert PORT DATABASE FILE` stores one
 //! alert and says nothing: the least that a direct write can cost, and so the yardstick of the bench.
+//! `packaging/bench/yardstick.rs` builds on it.
 
 use std::fmt::Write as _;
 use std::io::{Error, Read, Result, Write};
@@ -11,14 +12,16 @@ use std::net::TcpStream;
 const OP_MSG: i32 = 2013;
 
 /// Keys keep their order: MongoDB takes the first one for the command's name.
-type Fields = Vec<(String, Value)>;
+pub(crate) type Fields = Vec<(String, Value)>;
 
-enum Value {
+pub(crate) enum Value {
     Null,
     Bool(bool),
     Int(i64),
     Double(f64),
     Text(String),
+    /// Milliseconds since 1970.
+    Date(i64),
     List(Vec<Value>),
     Document(Fields),
     /// A type that JSON does not have, printed already.
@@ -83,13 +86,13 @@ fn insert(port: &str, database: &str, file: &str) -> Result<()> {
     succeeded(&ask(&mut server, database, command)?)
 }
 
-fn connect(port: &str) -> Result<TcpStream> {
+pub(crate) fn connect(port: &str) -> Result<TcpStream> {
     let server = TcpStream::connect(format!("127.0.0.1:{port}"))?;
     server.set_nodelay(true)?;
     Ok(server)
 }
 
-fn succeeded(answer: &Value) -> Result<()> {
+pub(crate) fn succeeded(answer: &Value) -> Result<()> {
     let Value::Document(fields) = answer else {
         return Err(Error::other("no answer"));
     };
@@ -108,25 +111,37 @@ fn succeeded(answer: &Value) -> Result<()> {
 }
 
 /// One OP_MSG there and one back (mongodb.com/docs/manual/reference/mongodb-wire-protocol).
-fn ask(server: &mut TcpStream, database: &str, mut command: Fields) -> Result<Value> {
+pub(crate) fn ask(server: &mut TcpStream, database: &str, command: Fields) -> Result<Value> {
+    server.write_all(&message(database, command, 0))?;
+    let body = answer(server)?;
+    Ok(Value::Document(Decoder(&body).document()))
+}
+
+/// A command that `more` bytes of further sections follow.
+pub(crate) fn message(database: &str, mut command: Fields, more: usize) -> Vec<u8> {
     command.push(("$db".into(), Value::Text(database.into())));
     let mut message = vec![0; 16];
     message.extend([0, 0, 0, 0, 0]);
     encode_document(command, &mut message);
     for (at, number) in [
-        (0, i32::try_from(message.len()).unwrap()),
+        (0, i32::try_from(message.len() + more).unwrap()),
         (4, 1),
         (12, OP_MSG),
     ] {
         message[at..at + 4].copy_from_slice(&number.to_le_bytes());
     }
-    server.write_all(&message)?;
+    message
+}
+
+/// The document of an answer, as it came.
+pub(crate) fn answer(server: &mut TcpStream) -> Result<Vec<u8>> {
     let mut head = [0; 16];
     server.read_exact(&mut head)?;
     let length = u32::from_le_bytes(head[..4].try_into().unwrap()) as usize;
     let mut body = vec![0; length - 16];
     server.read_exact(&mut body)?;
-    Ok(Value::Document(Decoder(&body[5..]).document()))
+    body.drain(..5);
+    Ok(body)
 }
 
 fn encode_document(fields: Fields, out: &mut Vec<u8>) {
@@ -169,6 +184,10 @@ fn encode(key: &str, value: Value, out: &mut Vec<u8>) {
             out.extend(text.bytes().chain([0]));
             0x02
         }
+        Value::Date(milliseconds) => {
+            out.extend(milliseconds.to_le_bytes());
+            0x09
+        }
         Value::List(items) => {
             let fields = items
                 .into_iter()
@@ -185,26 +204,26 @@ fn encode(key: &str, value: Value, out: &mut Vec<u8>) {
 }
 
 /// Reads BSON of a server that we started ourselves: a fault in it may panic.
-struct Decoder<'a>(&'a [u8]);
+pub(crate) struct Decoder<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Decoder<'a> {
-    fn take(&mut self, count: usize) -> &'a [u8] {
+    pub(crate) fn take(&mut self, count: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(count);
         self.0 = rest;
         taken
     }
 
-    fn int(&mut self, width: usize) -> i64 {
+    pub(crate) fn int(&mut self, width: usize) -> i64 {
         let mut bytes = [0; 8];
         bytes[..width].copy_from_slice(self.take(width));
         i64::from_le_bytes(bytes) << (64 - 8 * width) >> (64 - 8 * width)
     }
 
-    fn size(&mut self) -> usize {
+    pub(crate) fn size(&mut self) -> usize {
         usize::try_from(self.int(4)).expect("a size")
     }
 
-    fn key(&mut self) -> String {
+    pub(crate) fn key(&mut self) -> String {
         let end = self
             .0
             .iter()
@@ -227,7 +246,7 @@ impl<'a> Decoder<'a> {
             .collect()
     }
 
-    fn document(&mut self) -> Fields {
+    pub(crate) fn document(&mut self) -> Fields {
         self.size();
         let mut fields = Vec::new();
         loop {
@@ -238,7 +257,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    fn value(&mut self, kind: u8) -> Value {
+    pub(crate) fn value(&mut self, kind: u8) -> Value {
         match kind {
             0x01 => Value::Double(f64::from_bits(self.int(8).cast_unsigned())),
             0x02 => Value::Text(self.text()),
@@ -251,7 +270,7 @@ impl<'a> Decoder<'a> {
             }
             0x07 => Value::Shown(format!("{{\"$oid\":\"{}\"}}", self.hex(12))),
             0x08 => Value::Bool(self.take(1)[0] != 0),
-            0x09 => Value::Shown(format!("{{\"$date\":{}}}", self.int(8))),
+            0x09 => Value::Date(self.int(8)),
             0x0a => Value::Null,
             0x10 => Value::Int(self.int(4)),
             0x11 => Value::Shown(format!("{{\"$timestamp\":{}}}", self.int(8))),
@@ -269,6 +288,7 @@ fn show(value: &Value, out: &mut String) {
         Value::Int(value) => write!(out, "{value}").unwrap(),
         Value::Double(value) => write!(out, "{value}").unwrap(),
         Value::Text(text) => show_text(text, out),
+        Value::Date(milliseconds) => write!(out, "{{\"$date\":{milliseconds}}}").unwrap(),
         Value::Shown(text) => out.push_str(text),
         Value::List(items) => {
             for (at, item) in items.iter().enumerate() {
