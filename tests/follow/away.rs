@@ -52,7 +52,11 @@ fn neither_memory_nor_disk_grows_with_what_waits_in_the_file() {
     proxy.set(Mode::Pass);
     wait_for(all, "follow_away");
     let resident_now = follow.resident();
-    assert!(resident_now < 64 * MIB, "{resident_now} bytes");
+    let bound = resident + 32 * MIB;
+    assert!(
+        resident_now < bound,
+        "{resident_now} bytes, {resident} before"
+    );
     let end = follow.stop();
     assert_eq!(end.status, 0);
     assert!(end.stderr.contains("MongoDB is back"), "{end:?}");
