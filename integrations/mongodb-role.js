@@ -1,13 +1,15 @@
-// The least that custom-mongo needs in MongoDB: a role, and a user with a password that you type.
+// The least that custom-mongo needs in MongoDB: a role for the hook, one for `collect`, and a user with
+// a password that you type.
 //
 //   mongosh "mongodb://HOST/admin" --username ADMIN --file integrations/mongodb-role.js
 //
 // Run it again after an upgrade: it brings the role up to date and leaves the user alone.
 // Other names:  mongosh … --eval 'var database = "soc", user = "wazuh-paris"' --file …
+// Only the hook:  --eval 'var collect = false'
 
 const target = typeof database === "string" ? database : "wazuh_config_assessment";
 const name = typeof user === "string" ? user : "custom-mongo";
-const role = "customMongoHook";
+const collects = typeof collect === "boolean" ? collect : true;
 const users = db.getSiblingDB(target);
 
 const privileges = [
@@ -27,19 +29,47 @@ const privileges = [
   },
 ];
 
-if (users.getRole(role)) {
-  users.updateRole(role, { privileges, roles: [] });
-  print(`role ${role} in ${target}: brought up to date`);
-} else {
-  users.createRole({ role, privileges, roles: [] });
-  print(`role ${role} in ${target}: created`);
+// What `collect` keeps: the inventory with its versions, its own progress, its runs, its lease. Nothing
+// here touches the alerts.
+const inventory = [
+  "agents", "syscheck", "software_inventory", "os_info", "hardware", "hotfixes", "ports", "processes",
+  "network_interfaces", "network_addresses", "network_protocols", "users", "groups", "services",
+  "browser_extensions", "sca_policies", "sca_checks", "rootcheck",
+  "collect_state", "collect_runs", "leases",
+];
+const collecting = [
+  "find",        // read back what is stored, and write only what changed
+  "insert",      // new things, and the old version of what changed
+  "update",      // what changed, or is gone: nothing is ever removed
+  "createIndex", // with the first run
+  "listIndexes", // `check`
+];
+const inventoryPrivileges = inventory.map((collection) => ({
+  resource: { db: target, collection },
+  actions: collecting,
+}));
+
+const bring = (role, privileges) => {
+  if (users.getRole(role)) {
+    users.updateRole(role, { privileges, roles: [] });
+    print(`role ${role} in ${target}: brought up to date`);
+  } else {
+    users.createRole({ role, privileges, roles: [] });
+    print(`role ${role} in ${target}: created`);
+  }
+  return role;
+};
+
+const roles = [bring("customMongoHook", privileges)];
+if (collects) {
+  roles.push(bring("customMongoCollect", inventoryPrivileges));
 }
 
 if (users.getUser(name)) {
-  users.grantRolesToUser(name, [role]);
-  print(`user ${name} in ${target}: has the role`);
+  users.grantRolesToUser(name, roles);
+  print(`user ${name} in ${target}: has ${roles.join(" and ")}`);
 } else {
-  users.createUser({ user: name, pwd: passwordPrompt(), roles: [role] });
+  users.createUser({ user: name, pwd: passwordPrompt(), roles });
   print(`user ${name} in ${target}: created`);
 }
 

@@ -65,7 +65,7 @@ pub enum Format {
 pub enum Command {
     /// Check every precondition; each failure comes with its fix
     #[command(
-        after_help = "Examples:\n  custom-mongo check\n  custom-mongo check --config-only --format json"
+        after_help = "Examples:\n  custom-mongo check\n  custom-mongo check --config-only --format json\n  custom-mongo check --trust"
     )]
     Check(CheckArgs),
     /// Tail alerts.json: whole, in order, across rotations, from a checkpoint
@@ -93,6 +93,9 @@ pub struct CheckArgs {
     /// Only read the settings: ask nothing, touch nothing
     #[arg(long)]
     pub config_only: bool,
+    /// Show the certificate of Wazuh's API and trust it from now on
+    #[arg(long, conflicts_with = "config_only")]
+    pub trust: bool,
 }
 
 /// Arguments of `follow`.
@@ -110,6 +113,7 @@ pub struct FollowArgs {
 
 /// Arguments of `backfill`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "switches as they are typed")]
 pub struct BackfillArgs {
     /// Files, folders, or a Wazuh home; this host's Wazuh by default
     pub paths: Vec<PathBuf>,

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use crate::alert::enrich::{self, Enricher};
 use crate::filter::{self, Filter};
 use crate::home::{Home, settings_folders};
-use crate::{alerts_log, delivery, spool, store};
+use crate::{alerts_log, delivery, spool, store, wazuh_api};
 
 mod environment;
 mod suggestion;
@@ -35,6 +35,8 @@ pub struct Settings {
     pub enrich: enrich::Settings,
     /// Which secrets are taken out of alerts.
     pub redact: enrich::RedactSettings,
+    /// Which manager's inventory is read.
+    pub wazuh_api: wazuh_api::Settings,
 }
 
 /// Settings and where they came from.
@@ -168,8 +170,16 @@ fn read_file(path: &Path) -> Result<Table, Fault> {
 }
 
 /// The top level: the site, and a section for each room.
-const SECTIONS: [&str; 8] = [
-    "site", "store", "spool", "delivery", "filter", "follow", "enrich", "redact",
+const SECTIONS: [&str; 9] = [
+    "site",
+    "store",
+    "spool",
+    "delivery",
+    "filter",
+    "follow",
+    "enrich",
+    "redact",
+    "wazuh_api",
 ];
 
 /// Reads each room's section.
@@ -183,6 +193,7 @@ fn compose(mut table: Table) -> Result<Settings, Fault> {
         follow: section(&mut table, "follow")?,
         enrich: section(&mut table, "enrich")?,
         redact: section(&mut table, "redact")?,
+        wazuh_api: section(&mut table, "wazuh_api")?,
     };
     match table.keys().next() {
         None => Ok(settings),

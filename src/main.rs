@@ -2,10 +2,6 @@
 //! `/var/ossec/integrations`. The rooms in reading order; a room uses only rooms below it.
 
 mod alert;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "no command reads the log yet")
-)]
 mod alerts_log;
 mod cli;
 mod commands;
@@ -14,9 +10,15 @@ mod delivery;
 mod filter;
 mod home;
 mod ossec_conf;
+mod secret;
 mod setting;
 mod spool;
 mod store;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "no command reads pages yet")
+)]
+mod wazuh_api;
 
 use std::ffi::OsString;
 use std::num::NonZeroU32;
@@ -25,7 +27,7 @@ use std::time::Instant;
 
 use clap::Parser;
 
-use cli::{BackfillArgs, Cli, Command, DeadCommand, FollowArgs, SpoolCommand};
+use cli::{BackfillArgs, CheckArgs, Cli, Command, DeadCommand, FollowArgs, SpoolCommand};
 use commands::backfill::{Backfill, What};
 use commands::follow::First;
 use commands::hook::Call;
@@ -86,10 +88,12 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
     }
     match &cli.command {
         Some(Command::Check(args)) => {
-            let depth = if args.config_only {
-                check::Depth::ConfigOnly
-            } else {
-                check::Depth::All
+            let depth = match args {
+                CheckArgs {
+                    config_only: true, ..
+                } => check::Depth::ConfigOnly,
+                CheckArgs { trust: true, .. } => check::Depth::Trust,
+                _ => check::Depth::All,
             };
             Ok(check::run(config, depth, format))
         }

@@ -27,6 +27,10 @@ pub struct Count(pub i64);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct List(pub Vec<String>);
 
+/// Yes or no: `true`, `false`, or the same as text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Switch(pub bool);
+
 /// A text that is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -139,6 +143,18 @@ impl FromStr for Count {
     }
 }
 
+impl FromStr for Switch {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" | "1" => Ok(Self(true)),
+            "false" | "no" | "off" | "0" => Ok(Self(false)),
+            _ => Err(format!("`{text}` is neither true nor false")),
+        }
+    }
+}
+
 impl FromStr for List {
     type Err = String;
 
@@ -171,6 +187,7 @@ impl FromStr for Secret {
 enum Written {
     Text(String),
     Number(i64),
+    Truth(bool),
     Items(Vec<String>),
 }
 
@@ -183,6 +200,7 @@ macro_rules! written_as_text {
                 let text = match Written::deserialize(source).map_err(|_| fault())? {
                     Written::Text(text) => text,
                     Written::Number(number) => number.to_string(),
+                    Written::Truth(truth) => truth.to_string(),
                     Written::Items(_) => return Err(fault()),
                 };
                 text.parse().map_err(D::Error::custom)
@@ -191,7 +209,7 @@ macro_rules! written_as_text {
     )*};
 }
 
-written_as_text!(Size, Span, Percent, Count, Secret);
+written_as_text!(Size, Span, Percent, Count, Switch, Secret);
 
 impl<'de> Deserialize<'de> for List {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
@@ -216,6 +234,8 @@ mod tests {
         assert_eq!("2".parse(), Ok(Span(Duration::from_secs(2))));
         assert_eq!("90 d".parse(), Ok(Span(Duration::from_secs(90 * 86_400))));
         assert_eq!("10 %".parse(), Ok(Percent(10)));
+        assert_eq!("true".parse(), Ok(Switch(true)));
+        assert!("maybe".parse::<Switch>().is_err());
     }
 
     #[test]

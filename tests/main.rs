@@ -10,12 +10,21 @@
 mod analysisd;
 mod background;
 mod call;
+mod certificate;
 mod json;
 mod lossless;
 mod mongod;
 mod proxy;
 mod scratch;
+mod tls;
 mod wazuh;
+
+#[path = "../packaging/wazuh-api.rs"]
+#[expect(
+    dead_code,
+    reason = "a program of its own, of which each user takes a part"
+)]
+mod fake;
 
 // ---------------------------------------------------------------------------
 
@@ -38,5 +47,8 @@ mod outages;
 mod owner;
 mod settings;
 mod spooled;
+mod stand_in;
 mod stores;
 mod surroundings;
+mod trust;
+mod wazuh_api;

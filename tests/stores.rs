@@ -3,12 +3,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::Command;
 
 use mongodb::bson::{Document, doc};
 use mongodb::sync::Client;
 
+use crate::certificate::{certificate, signed};
 use crate::mongod::{Mongod, Setup};
 use crate::scratch;
 use crate::wazuh::{ALERTS, Wazuh, numbered, stored_on};
@@ -156,6 +155,74 @@ fn the_role_that_is_shipped_is_enough_and_not_too_much() {
     assert!(own.delete_many(doc! {}).run().is_err() && own.drop().run().is_err());
 }
 
+#[test]
+fn the_role_for_collect_keeps_an_inventory_and_touches_no_alert() {
+    let (server, root) = with_logins();
+    let (names, actions) = (shipped_list("inventory"), shipped_list("collecting"));
+    let grant = |name: &&str| doc! { "resource": { "db": "kept", "collection": name }, "actions": actions.clone() };
+    let privileges: Vec<Document> = names.iter().map(grant).collect();
+    let role = doc! { "createRole": "collect", "privileges": privileges, "roles": [] };
+    run(&root, "kept", role);
+    run(
+        &root,
+        "kept",
+        doc! { "createUser": "wazuh", "pwd": "pw", "roles": ["collect"] },
+    );
+    let uri = format!(
+        "mongodb://wazuh:pw@127.0.0.1:{}/?authSource=kept",
+        server.port
+    );
+    let collect = Client::with_uri_str(uri).unwrap();
+    let place = |name: &str| collect.database("kept").collection::<Document>(name);
+    for name in [
+        "agents",
+        "software_inventory",
+        "os_info",
+        "collect_state",
+        "collect_runs",
+        "leases",
+    ] {
+        assert!(names.contains(&name), "{name} is not in {names:?}");
+    }
+    for name in &names {
+        let own = place(name);
+        let index = mongodb::IndexModel::builder()
+            .keys(doc! { "agent_id": 1 })
+            .build();
+        own.create_index(index).run().unwrap();
+        own.insert_one(doc! { "_id": 1 }).run().unwrap();
+        own.update_one(doc! { "_id": 1 }, doc! { "$set": { "_removed_at": 2 } })
+            .run()
+            .unwrap();
+        assert!(
+            own.find_one(doc! { "_removed_at": 2 })
+                .run()
+                .unwrap()
+                .is_some()
+        );
+        assert!(own.delete_one(doc! { "_id": 1 }).run().is_err(), "{name}");
+        assert!(own.drop().run().is_err(), "{name}");
+    }
+    let alerts = place("alerts");
+    assert!(alerts.insert_one(doc! { "_id": 1 }).run().is_err());
+    assert!(
+        alerts
+            .update_one(doc! {}, doc! { "$set": { "x": 1 } })
+            .run()
+            .is_err()
+    );
+}
+
+/// The texts in quotes of a list in `integrations/mongodb-role.js`.
+fn shipped_list(name: &str) -> Vec<&'static str> {
+    let script = include_str!("../integrations/mongodb-role.js");
+    let (_, list) = script
+        .split_once(&format!("const {name} = ["))
+        .expect("the list");
+    let (list, _) = list.split_once("];").expect("the end of the list");
+    list.split('"').skip(1).step_by(2).collect()
+}
+
 /// The privileges in `integrations/mongodb-role.js`: a collection, and actions in quotes.
 fn shipped_privileges(database: &str) -> Vec<Document> {
     let script = include_str!("../integrations/mongodb-role.js");
@@ -211,47 +278,4 @@ fn stores_all(server: &Mongod, wazuh: &Wazuh, database: &str) {
 
 fn words(arguments: &str) -> Vec<String> {
     arguments.split(' ').map(Into::into).collect()
-}
-
-/// The path of a certificate with its key; all but `ca` are signed by `ca`, for 127.0.0.1.
-fn signed(folder: &Path, name: &str) -> String {
-    if name != "ca" {
-        let (ca, key) = (folder.join("ca.pem"), folder.join("ca.key"));
-        let names = "subjectAltName=IP:127.0.0.1,DNS:localhost";
-        let leaf = [
-            "-addext",
-            names,
-            "-addext",
-            "basicConstraints=critical,CA:FALSE",
-        ];
-        let signer = ["-CA", ca.to_str().unwrap(), "-CAkey", key.to_str().unwrap()];
-        certificate(folder, name, &[&leaf[..], &signer[..]].concat());
-    }
-    folder.join(format!("{name}.pem")).display().to_string()
-}
-
-fn certificate(folder: &Path, name: &str, more: &[&str]) {
-    let file = |ending: &str| folder.join(format!("{name}.{ending}"));
-    let (subject, made) = (format!("/CN={name}"), file("pem"));
-    let output = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-        ])
-        .args(["-days", "2", "-subj", &subject, "-keyout"])
-        .arg(file("key"))
-        .arg("-out")
-        .arg(&made)
-        .args(more)
-        .output()
-        .expect("openssl is there (Debian: apt-get install openssl)");
-    assert!(output.status.success(), "{output:?}");
-    let key = fs::read(file("key")).unwrap();
-    fs::write(&made, [fs::read(&made).unwrap(), key].concat()).unwrap();
-    fs::set_permissions(&made, PermissionsExt::from_mode(0o600)).unwrap();
 }

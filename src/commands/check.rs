@@ -4,15 +4,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use super::spool::{age, others};
-use super::{Format, now, output, status};
+use super::{Format, now, status};
 use crate::config::{self, Loaded, Settings};
 use crate::delivery::{Breaker, Mode, UNASSIGNED};
 use crate::home::Home;
 use crate::spool::Spool;
 use crate::store::{self, Report};
+
+mod finding;
+mod wazuh_api;
+
+use finding::Findings;
 
 /// How long MongoDB may take to answer.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -24,54 +27,44 @@ const SKEW_MS: i64 = 5_000;
 pub enum Depth {
     /// Only the settings: nothing is asked, nothing touched.
     ConfigOnly,
-    /// MongoDB and the spool as well.
+    /// Only Wazuh's API, and its certificate is trusted from now on.
+    Trust,
+    /// MongoDB, the spool and Wazuh's API as well.
     All,
-}
-
-/// One precondition.
-struct Finding {
-    name: &'static str,
-    detail: String,
-    fix: Option<String>,
-}
-
-struct Findings(Vec<Finding>);
-
-impl Findings {
-    fn good(&mut self, name: &'static str, detail: impl Into<String>) {
-        self.0.push(Finding {
-            name,
-            detail: detail.into(),
-            fix: None,
-        });
-    }
-
-    fn bad(&mut self, name: &'static str, detail: impl Into<String>, fix: impl Into<String>) {
-        self.0.push(Finding {
-            name,
-            detail: detail.into(),
-            fix: Some(fix.into()),
-        });
-    }
 }
 
 /// Checks and prints. Returns 0 if everything holds, else 1.
 pub fn run(config: Option<&Path>, depth: Depth, format: Format) -> u8 {
     let home = Home::find();
-    let mut findings = Findings(Vec::new());
+    let mut findings = Findings::default();
     match config::load(config, &home) {
         Ok(loaded) => {
             check_settings(&mut findings, &loaded, depth);
-            if depth == Depth::All {
-                check_mongodb(&mut findings, &loaded.settings);
-                check_spool(&mut findings, &loaded.settings, &home);
-            }
+            check_depth(&mut findings, &loaded.settings, &home, depth);
         }
         Err(fault) => findings.bad("settings", fault.to_string(), "mend it where the line says"),
     }
-    print(&findings, format);
-    let failed = findings.0.iter().any(|finding| finding.fix.is_some());
-    if failed { status::FAILED } else { status::DONE }
+    findings.print(format);
+    if findings.failed() {
+        status::FAILED
+    } else {
+        status::DONE
+    }
+}
+
+fn check_depth(findings: &mut Findings, settings: &Settings, home: &Home, depth: Depth) {
+    match depth {
+        Depth::ConfigOnly => wazuh_api::check_settings(findings, &settings.wazuh_api),
+        Depth::Trust => {
+            wazuh_api::trust(findings, &settings.wazuh_api, home);
+            wazuh_api::check(findings, &settings.wazuh_api, home);
+        }
+        Depth::All => {
+            check_mongodb(findings, settings);
+            check_spool(findings, settings, home);
+            wazuh_api::check(findings, &settings.wazuh_api, home);
+        }
+    }
 }
 
 fn check_settings(findings: &mut Findings, loaded: &Loaded, depth: Depth) {
@@ -80,7 +73,9 @@ fn check_settings(findings: &mut Findings, loaded: &Loaded, depth: Depth) {
         None => findings.good("settings", "no file; defaults and environment"),
     }
     let store = &loaded.settings.store;
-    let written = store.password.is_some() || (store.uri.is_some() && store.has_password_in_uri());
+    let written = store.password.is_some()
+        || loaded.settings.wazuh_api.password.is_some()
+        || (store.uri.is_some() && store.has_password_in_uri());
     for file in loaded.file.iter().chain(&loaded.env_file) {
         check_mode(findings, file, written);
     }
@@ -277,28 +272,5 @@ fn check_pending(findings: &mut Findings, settings: &Settings, spool: &Spool) {
         findings.good("spool", detail);
     } else if !spool.folder().ends_with(UNASSIGNED) {
         findings.good("spool", format!("empty, {} dead letters", status.dead));
-    }
-}
-
-fn print(findings: &Findings, format: Format) {
-    if format == Format::Json {
-        let row = |finding: &Finding| {
-            json!({
-                "name": finding.name,
-                "ok": finding.fix.is_none(),
-                "detail": finding.detail,
-                "fix": finding.fix,
-            })
-        };
-        let ok = findings.0.iter().all(|finding| finding.fix.is_none());
-        let checks: Vec<Value> = findings.0.iter().map(row).collect();
-        return output::json(&json!({ "ok": ok, "checks": checks }));
-    }
-    for finding in &findings.0 {
-        let mark = if finding.fix.is_none() { '✓' } else { '✗' };
-        output::line(&format!("{mark} {:<16} {}", finding.name, finding.detail));
-        if let Some(fix) = &finding.fix {
-            output::line(&format!("  {:<16} → {fix}", ""));
-        }
     }
 }

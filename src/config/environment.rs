@@ -13,10 +13,13 @@ use super::{Fault, suggestion};
 const PREFIX: &str = "CUSTOM_MONGO_";
 /// Variables with our prefix that are not settings of a room.
 const OTHERS: [&str; 2] = ["CUSTOM_MONGO_CONFIG", "CUSTOM_MONGO_STATE_DIR"];
-/// The Python service's names. Others of its names (`WAZUH_API_URL`, …) are not for these rooms.
-const PLAIN: [(&str, &str, &str); 2] = [
+/// The Python service's names. Others of its names (`WEBHOOK_HOST`, …) are not for these rooms.
+const PLAIN: [(&str, &str, &str); 5] = [
     ("MONGO_URI", "store", "uri"),
     ("MONGO_DB", "store", "database"),
+    ("WAZUH_API_URL", "wazuh_api", "url"),
+    ("WAZUH_USER", "wazuh_api", "user"),
+    ("WAZUH_PASS", "wazuh_api", "password"),
 ];
 
 /// Lays the variables over the settings.

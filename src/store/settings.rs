@@ -6,7 +6,8 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::Error;
-use super::credentials::{self, Source};
+use super::credentials;
+use crate::secret::Source;
 use crate::setting::Secret;
 
 /// Where the alerts go. Each secret may also come from a file or from a command.

@@ -1,0 +1,189 @@
+//! Wazuh's API: is it there, is it the manager, are we let in, may we read what is wanted?
+
+use std::time::{Duration, Instant};
+
+use super::finding::Findings;
+use crate::home::Home;
+use crate::wazuh_api::{self, Api, Error, Offer, Reach, Rights, Settings};
+
+/// How long all of it may take; Wazuh itself gives up after ten seconds.
+const WITHIN: Duration = Duration::from_secs(20);
+/// `max_request_per_minute` of Wazuh, unless it was changed there: for all clients together.
+const SERVERS_LIMIT: i64 = 300;
+/// What every run reads; other kinds need rights of their own.
+const NEEDED: [&str; 3] = ["agent:read", "syscheck:read", "syscollector:read"];
+const ROLE: &str =
+    "integrations/wazuh-api-role.sh makes a user that may read all and change nothing";
+
+/// What can be said without asking anybody.
+pub(super) fn check_settings(findings: &mut Findings, settings: &Settings) {
+    if settings.is_configured() {
+        match settings.validate() {
+            Ok(names) => findings.good("wazuh_api", names.join(", ")),
+            Err(error) => refuse(findings, &error),
+        }
+    }
+}
+
+/// Everything; nothing where no API is configured.
+pub(super) fn check(findings: &mut Findings, settings: &Settings, home: &Home) {
+    if !settings.is_configured() || home.enter().is_err() {
+        return;
+    }
+    check_certainty(findings, settings);
+    check_budget(findings, settings);
+    let until = Instant::now() + WITHIN;
+    let mut api = match Api::new(settings, None, home.state(), until) {
+        Ok(api) => api,
+        Err(error) => return refuse(findings, &error),
+    };
+    let begun = Instant::now();
+    match api.rights() {
+        Ok(rights) => {
+            let (name, trust) = api.describe();
+            let millis = begun.elapsed().as_millis();
+            findings.good(
+                "wazuh_api",
+                format!("{name}, {trust}, logged in in {millis} ms"),
+            );
+            check_rights(findings, &rights, &mut api);
+        }
+        Err(Error::BadLogin(why)) => {
+            let (name, trust) = api.describe();
+            findings.good("wazuh_api", format!("{name}, {trust}"));
+            let fix = format!("correct wazuh_api.user and password; {ROLE}");
+            findings.bad("wazuh login", why, fix);
+        }
+        Err(error) => refuse(findings, &error),
+    }
+}
+
+fn check_certainty(findings: &mut Findings, settings: &Settings) {
+    if settings.insecure.0 && settings.pin.0.is_empty() {
+        let detail = "NOT verified: whoever is between can read the password";
+        let fix = "remove wazuh_api.insecure, then custom-mongo check --trust";
+        findings.bad("certificate", detail, fix);
+    }
+}
+
+fn check_budget(findings: &mut Findings, settings: &Settings) {
+    let budget = settings.requests_per_minute.0;
+    let detail = format!(
+        "{budget} requests a minute; Wazuh takes {SERVERS_LIMIT} from all clients, unless changed"
+    );
+    if budget >= SERVERS_LIMIT {
+        let fix =
+            "lower wazuh_api.requests_per_minute (200), or the dashboard is locked out with us";
+        findings.bad("wazuh budget", detail, fix);
+    } else {
+        findings.good("wazuh budget", detail);
+    }
+}
+
+fn refuse(findings: &mut Findings, error: &Error) {
+    let fix = match error {
+        Error::Settings(why) if why.contains("check --trust") => "custom-mongo check --trust",
+        Error::Settings(_) => "see [wazuh_api] in the sample settings",
+        Error::Deadline => "is somebody else using up Wazuh's requests? try again in a minute",
+        _ => {
+            "is wazuh-manager running there, is wazuh_api.url right (port 55000), may this host reach it?"
+        }
+    };
+    let why = match error {
+        Error::Deadline => format!("no answer within {} s", WITHIN.as_secs()),
+        error => error.to_string(),
+    };
+    findings.bad("wazuh_api", why, fix);
+}
+
+/// Wazuh does not say no to who may not see an agent: the list is shorter, and the agent looks gone.
+fn check_rights(findings: &mut Findings, rights: &Rights, api: &mut Api) {
+    let mut lacking = Vec::new();
+    for action in NEEDED {
+        match rights.reach(action) {
+            Reach::All => {}
+            Reach::Some(resources) => {
+                lacking.push(format!("{action} only on {}", resources.join(", ")));
+            }
+            Reach::None => lacking.push(format!("no {action}")),
+        }
+    }
+    if !lacking.is_empty() {
+        return findings.bad("wazuh role", lacking.join("; "), ROLE);
+    }
+    let agents = match api.get("/agents", &[("limit", "1"), ("q", "id!=000")]) {
+        Ok(answer) => answer.total,
+        Err(error) => return refuse(findings, &error),
+    };
+    let excess = rights.excess();
+    let more = match excess.first() {
+        Some(first) => format!(
+            "; may also do {} other things ({first}): {ROLE}",
+            excess.len()
+        ),
+        None => String::new(),
+    };
+    findings.good(
+        "wazuh role",
+        format!("reads every agent, {agents} are there{more}"),
+    );
+}
+
+/// Shows each certificate and trusts it, unless the settings already say what is to be trusted.
+pub(super) fn trust(findings: &mut Findings, settings: &Settings, home: &Home) {
+    if let Err(error) = home.enter() {
+        let fix = "run the commands it names as root";
+        return findings.bad("state folder", error.to_string(), fix);
+    }
+    match wazuh_api::offers(settings, home.state()) {
+        Ok(offers) if offers.is_empty() => {
+            findings.good("certificate", "none: http:// has nothing to trust");
+        }
+        Ok(offers) => offers
+            .iter()
+            .for_each(|offer| trust_one(findings, offer, home)),
+        Err(error) => refuse(findings, &error),
+    }
+}
+
+fn trust_one(findings: &mut Findings, offer: &Offer, home: &Home) {
+    let offered = match &offer.offered {
+        Ok(offered) => offered,
+        Err(error) => return refuse(findings, error),
+    };
+    let name = offered.name.as_deref().unwrap_or("no name");
+    let what = format!(
+        "{} shows {name}, SHA-256 {}",
+        offer.address, offered.fingerprint
+    );
+    match &offer.ruled_by {
+        Some(rule) if offered.is_taken => {
+            return findings.good("certificate", format!("{what}: {rule}; nothing is stored"));
+        }
+        Some(rule) => {
+            let fix = "correct wazuh_api.pin or ca_file, or remove it and run this again";
+            return findings.bad("certificate", format!("{what}: not so ({rule})"), fix);
+        }
+        None if offered.is_taken => {
+            let why =
+                "a public authority vouches for it; nothing is stored, so that it can be renewed";
+            return findings.good("certificate", format!("{what}: {why}"));
+        }
+        None => {}
+    }
+    if let Err(error) = wazuh_api::trust(home.state(), &offer.address, offered.fingerprint) {
+        let fix = "let the wazuh user write into the state folder";
+        return findings.bad("certificate", error.to_string(), fix);
+    }
+    let said = match offer.trusted {
+        Some(before) if before == offered.fingerprint => "as before".to_owned(),
+        Some(before) => format!("trusted from now on, in place of {before}"),
+        None => "trusted from now on".to_owned(),
+    };
+    let compare =
+        "openssl x509 -noout -fingerprint -sha256 -in /var/ossec/api/configuration/ssl/server.crt";
+    findings.good(
+        "certificate",
+        format!("{what}: {said}; compare it on the manager: {compare}"),
+    );
+}
