@@ -13,7 +13,7 @@
 //!
 //! By its inode and its beginning (up to 4 KiB of text, so also when it was compressed, copied or
 //! renamed). The inode alone proves nothing: filesystems use it again. The beginning alone proves
-//! enough: each alert begins with its time. Devices are not compared across a restart, since their
+//! enough from 64 bytes on: each alert begins with its time. Devices are not compared across a restart, since their
 //! numbers change when a machine boots.
 //!
 //! # Which files there are
@@ -30,13 +30,14 @@
 //!
 //! # When a file is over
 //!
-//! Never while it is the live one. When another file has taken its place, or one that is newer by
-//! name exists, it is read to its end once more; while the new live file is empty, the old one must
-//! also have been quiet for two seconds. What then stands behind its last newline will never be
-//! completed and is given out as a line.
+//! Never while it is the live one, nor before a file that follows it holds anything. Then it is read
+//! to its end once more, and what stands behind its last newline will never be completed: it is given
+//! out as a line.
 //!
 //! After each read the beginning is compared and the size looked at. If they changed, what was read
-//! is thrown away, and the place is looked for elsewhere: copytruncate leaves a copy.
+//! is thrown away, and the place is looked for elsewhere: copytruncate leaves a copy. The same when a
+//! file that was empty is no longer: it may have been filled, copied and emptied unseen. Only a file
+//! that was truncated and grew again with the same first line cannot be told from one that grew.
 
 mod archive;
 mod beginning;
@@ -59,13 +60,11 @@ use std::sync::Arc;
 
 pub use self::archive::{Archive, Found, Span, archives};
 pub use self::checkpoint::Checkpoint;
-pub use self::dated::Day;
 pub use self::error::{Error, Result};
-pub use self::lines::{HEAD, Lines, MAX_LINE};
 pub use self::prefetch::Prefetch;
 pub use self::reader::Reader;
 pub use self::settings::Settings;
-pub use self::tail::{Lag, Lost, Start, Tail};
+pub use self::tail::{Start, Tail};
 pub use self::text::Text;
 
 /// What stands in the log.
@@ -95,6 +94,11 @@ pub struct Place<'a> {
     /// The offset of the piece's first byte, in the uncompressed text.
     pub offset: u64,
 }
+
+#[cfg(test)]
+use self::dated::Day;
+#[cfg(test)]
+use self::lines::{HEAD, Lines, MAX_LINE};
 
 #[cfg(test)]
 mod tests;

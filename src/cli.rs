@@ -118,6 +118,7 @@ pub struct FollowArgs {
 
 /// Arguments of `backfill`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "switches as they are typed")]
 pub struct BackfillArgs {
     /// Files, folders, or a Wazuh home; this host's Wazuh by default
     pub paths: Vec<PathBuf>,

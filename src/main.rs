@@ -2,10 +2,6 @@
 //! `/var/ossec/integrations`. The rooms in reading order; a room uses only rooms below it.
 
 mod alert;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "no command reads the log yet")
-)]
 mod alerts_log;
 mod cli;
 mod collect;

@@ -78,6 +78,15 @@ pub enum Indexes {
     NotAllowed,
 }
 
+/// Who tries a write again that an election has cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Retries {
+    /// The driver, once; mongod keeps a record of each write for it.
+    Driver,
+    /// Whoever sends: `_id` makes twice the same as once, and mongod is spared a tenth of its work.
+    Sender,
+}
+
 /// A connection that knows its time: every call has a limit that holds whatever the server does.
 pub struct Store {
     /// Always there until the drop.
@@ -93,9 +102,25 @@ impl Store {
     ///
     /// `Settings` for what the driver refuses, `Unavailable` for DNS.
     pub fn open(settings: &Settings, within: Duration) -> Result<Self, Error> {
+        Self::connect(settings, within, Retries::Driver)
+    }
+
+    /// As `open`, for a sender that tries again by itself.
+    ///
+    /// # Errors
+    ///
+    /// As `open`.
+    pub fn open_for_bulk(settings: &Settings, within: Duration) -> Result<Self, Error> {
+        Self::connect(settings, within, Retries::Sender)
+    }
+
+    fn connect(settings: &Settings, within: Duration, retries: Retries) -> Result<Self, Error> {
         let runtime = connect::runtime()?;
         let work = async {
-            let options = connect::options(settings, within).await?;
+            let mut options = connect::options(settings, within).await?;
+            if retries == Retries::Sender {
+                options.retry_writes = Some(false);
+            }
             // One connection writes and one watches; a pool has nothing to do in a short process.
             mongodb::Client::with_options(options)
                 .map_err(|error| connect::refused(&error, settings))

@@ -163,7 +163,7 @@ pub(crate) fn eventually(mut look: impl FnMut() -> Result<(), String>) {
 /// Waits until a number is what it should be.
 #[track_caller]
 pub(crate) fn eventually_equal<T: PartialEq + std::fmt::Debug>(wanted: T, look: impl Fn() -> T) {
-    eventually(|| match look() {
+    eventually(move || match look() {
         is if is == wanted => Ok(()),
         is => Err(format!("{is:?} instead of {wanted:?}")),
     });

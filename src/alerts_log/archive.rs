@@ -4,6 +4,8 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -77,33 +79,36 @@ pub fn archives(paths: &[PathBuf], span: &Span) -> Result<Found> {
 #[derive(Default)]
 struct Search {
     entries: Vec<Entry>,
+    visited: HashSet<(u64, u64)>,
     unreadable: Vec<Error>,
 }
 
 impl Search {
-    /// Without following links to folders: so it ends.
     fn folder(&mut self, root: &Path) {
         let mut folders = vec![root.to_owned()];
         while let Some(folder) = folders.pop() {
-            let entries = match fs::read_dir(&folder) {
-                Ok(entries) => entries,
-                Err(error) => {
-                    let error = cannot("read the folder", &folder)(error);
-                    self.unreadable.push(error);
-                    continue;
-                }
-            };
-            for entry in entries {
-                match entry.and_then(|entry| Ok((entry.path(), entry.file_type()?))) {
-                    Ok((path, kind)) if kind.is_dir() => folders.push(path),
-                    Ok((path, _)) => self.file(path),
-                    Err(error) => {
-                        let error = cannot("read the folder", &folder)(error);
-                        self.unreadable.push(error);
-                    }
-                }
+            if let Err(error) = self.one_folder(&folder, &mut folders) {
+                let error = cannot("read the folder", &folder)(error);
+                self.unreadable.push(error);
             }
         }
+    }
+
+    fn one_folder(&mut self, folder: &Path, folders: &mut Vec<PathBuf>) -> io::Result<()> {
+        let meta = fs::metadata(folder)?;
+        // Links may lead in a circle.
+        if !self.visited.insert((meta.dev(), meta.ino())) {
+            return Ok(());
+        }
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                self.file(path);
+            }
+        }
+        Ok(())
     }
 
     fn file(&mut self, path: PathBuf) {
@@ -134,6 +139,7 @@ impl Search {
             .collect();
         self.prefer_plain();
         self.entries.sort_by(order);
+        self.entries.dedup_by(|one, other| one.path == other.path);
         let mut seen = HashSet::new();
         // Dated ones first: they stand before others of the same inode or not at all.
         let mut dated_first: Vec<&Entry> = self.entries.iter().collect();

@@ -13,6 +13,9 @@ use super::text;
 /// first 2 KiB.
 const LENGTH: usize = 4096;
 
+/// Fewer bytes than that do not tell one file from another: Wazuh's time ends with the 44th.
+const VAGUE: usize = 64;
+
 /// The first bytes of a text, up to 4 KiB; fewer while there were no more. Of a file that begins
 /// with a hole (copytruncate under a writer that does not append), the first bytes behind it: holes
 /// are all alike.
@@ -34,27 +37,66 @@ pub struct Fingerprint {
     pub sha256: String,
 }
 
+impl Fingerprint {
+    /// Other files may begin like that.
+    pub(super) fn is_vague(&self) -> bool {
+        self.length < VAGUE
+    }
+}
+
 impl Beginning {
     /// Of a plain file; leaves its position as it was.
     pub(super) fn of_plain(file: &File) -> io::Result<Self> {
         let bytes = read_at(file, 0)?;
-        let only_nuls = bytes.len() == LENGTH && bytes.iter().all(|byte| *byte == 0);
-        match only_nuls.then(|| text::hole_at(file, 0)).transpose()? {
-            Some(hole) if hole > 0 => Ok(Self {
-                hole,
-                bytes: read_at(file, hole)?,
-            }),
-            _ => Ok(Self { hole: 0, bytes }),
+        if !is_hole(&bytes) {
+            return Ok(Self { hole: 0, bytes });
         }
+        let mut hole = 0;
+        loop {
+            hole += text::hole_at(file, hole)?;
+            let bytes = read_at(file, hole)?;
+            let nuls = leading_nuls(&bytes);
+            hole += nuls as u64;
+            if nuls < LENGTH {
+                let bytes = read_at(file, hole)?;
+                return Ok(Self { hole, bytes });
+            }
+        }
+    }
+
+    /// Of a plain file that began with this when it was looked at before.
+    pub(super) fn again(&self, file: &File) -> io::Result<Self> {
+        // A long hole is not measured at every look: what was behind it is still there, or not.
+        if self.hole > 0 && !self.bytes.is_empty() && is_hole(&read_at(file, 0)?) {
+            let bytes = read_at(file, self.hole)?;
+            return Ok(Self {
+                hole: self.hole,
+                bytes,
+            });
+        }
+        Self::of_plain(file)
     }
 
     /// Of a compressed file: of its text, as far as it can be decoded.
     pub(super) fn of_gzip(file: &File) -> Self {
-        let mut bytes = Vec::with_capacity(LENGTH);
-        let text = MultiGzDecoder::new(file);
-        // What is damaged so early has no text that could be known again.
-        match text.take(LENGTH as u64).read_to_end(&mut bytes) {
-            Ok(_) | Err(_) => Self { hole: 0, bytes },
+        let mut text = MultiGzDecoder::new(file);
+        let mut hole = 0;
+        loop {
+            let mut bytes = Vec::with_capacity(LENGTH);
+            // What is damaged so early has no text that could be known again.
+            let whole = text.by_ref().take(LENGTH as u64).read_to_end(&mut bytes);
+            let nuls = leading_nuls(&bytes);
+            if hole == 0 && !is_hole(&bytes) || whole.is_err() {
+                return Self { hole, bytes };
+            }
+            hole += nuls as u64;
+            if nuls < LENGTH {
+                bytes.drain(..nuls);
+                let rest = text.take(nuls as u64).read_to_end(&mut bytes);
+                return match rest {
+                    Ok(_) | Err(_) => Self { hole, bytes },
+                };
+            }
         }
     }
 
@@ -85,17 +127,31 @@ impl Beginning {
         }
     }
 
+    /// Knows fewer bytes than the other.
+    pub(super) fn is_less_than(&self, other: &Self) -> bool {
+        self.bytes.len() < other.bytes.len()
+    }
+
     /// Whether the fingerprint taken earlier still says all that is known.
     pub(super) fn is_said_by(&self, fingerprint: &Fingerprint) -> bool {
         (self.hole, self.bytes.len()) == (fingerprint.hole, fingerprint.length)
     }
 }
 
+/// A whole beginning of nothing but NULs.
+fn is_hole(bytes: &[u8]) -> bool {
+    leading_nuls(bytes) == LENGTH
+}
+
+fn leading_nuls(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| **byte == 0).count()
+}
+
 /// Up to [`LENGTH`] bytes from `offset` on.
 fn read_at(file: &File, offset: u64) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; LENGTH];
     let mut filled = 0;
-    loop {
+    while filled < LENGTH {
         let room = bytes.get_mut(filled..).unwrap_or_default();
         match file.read_at(room, offset + filled as u64) {
             Ok(0) => break,

@@ -130,6 +130,11 @@ impl Checkpoint {
         }
     }
 
+    /// Nothing was given out of its file, and too little was in it to know it again.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.offset == 0 && self.beginning.is_vague()
+    }
+
     pub(super) fn key(&self) -> Option<Key> {
         dated::key(Path::new(self.dated.as_ref()?))
     }

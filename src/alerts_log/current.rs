@@ -5,7 +5,6 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use super::beginning::{Beginning, Fingerprint};
 use super::checkpoint::Checkpoint;
@@ -76,7 +75,7 @@ impl Opened {
         self.beginning.covers(fingerprint) && self.may_hold(offset)
     }
 
-    pub(super) fn may_hold(&self, offset: u64) -> bool {
+    fn may_hold(&self, offset: u64) -> bool {
         self.entry.gzip || self.entry.size >= offset
     }
 
@@ -126,10 +125,9 @@ impl Current {
         self.lines.position()
     }
 
-    /// Was written to less than `span` ago, or its time lies in the future.
-    pub(super) fn changed_within(&self, span: Duration) -> bool {
-        let age = SystemTime::now().duration_since(self.entry.changed);
-        !self.entry.gzip && age.is_ok_and(|age| age < span)
+    /// A plain file without a byte but NULs: nothing is known of it.
+    pub(super) fn is_unknown(&self) -> bool {
+        !self.entry.gzip && self.fingerprint.length == 0
     }
 
     /// Looks for the next piece, and reads once more where there is none.
@@ -164,12 +162,22 @@ impl Current {
             return Ok(true);
         };
         let meta = file.metadata().map_err(cannot("look at", &self.path))?;
-        let now = Beginning::of_plain(file).map_err(cannot("read", &self.path))?;
-        if meta.len() < self.lines.position() || !self.beginning.grow(now) {
+        let now = self
+            .beginning
+            .again(file)
+            .map_err(cannot("read", &self.path))?;
+        // What was empty, or had no more than begun, may have been filled, copied and emptied since
+        // the last look: the search finds what was put aside, and comes back knowing more.
+        let changed = meta.modified().unwrap_or(self.entry.changed);
+        let unknown = match self.fingerprint.length {
+            0 => changed != self.entry.changed,
+            _ => self.fingerprint.is_vague() && self.beginning.is_less_than(&now),
+        };
+        if unknown || meta.len() < self.lines.position() || !self.beginning.grow(now) {
             return Ok(false);
         }
         self.entry.size = meta.len();
-        self.entry.changed = meta.modified().unwrap_or(self.entry.changed);
+        self.entry.changed = changed;
         if !self.beginning.is_said_by(&self.fingerprint) {
             self.fingerprint = self.beginning.fingerprint();
         }

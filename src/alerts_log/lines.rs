@@ -64,10 +64,7 @@ impl<R: Text> Lines<R> {
     }
 
     /// The next whole piece and its offset, or `None` at the end of what is there now.
-    ///
-    /// # Errors
-    ///
-    /// The source's own; what is whole before it was given out.
+    #[cfg(test)]
     pub fn next(&mut self) -> io::Result<Option<(Piece<'_>, u64)>> {
         loop {
             if let Some(cut) = self.cut() {
@@ -87,6 +84,12 @@ impl<R: Text> Lines<R> {
     /// Bytes that were read and are not given out, since their line is not whole.
     pub fn part(&self) -> u64 {
         self.nuls + self.dropped.unwrap_or_default() + (self.end - self.start) as u64
+    }
+
+    /// The buffer's size.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.buffer.capacity()
     }
 
     /// How far the source was read.
@@ -269,6 +272,9 @@ impl<R: Text> Lines<R> {
             self.buffer.copy_within(self.start..self.end, 0);
             if self.buffer.len() - held < SMALLEST_READ {
                 let size = (2 * self.buffer.len()).clamp(CHUNK, MAX_LINE + CHUNK);
+                // Not twice what is needed, as a vector would take by itself.
+                self.buffer
+                    .reserve_exact(size.saturating_sub(self.buffer.len()));
                 self.buffer.resize(size, 0);
             }
         }

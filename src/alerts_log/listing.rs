@@ -1,5 +1,6 @@
 //! Which files of the log there are, in the order in which they were written.
 
+use std::cmp::Reverse;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -208,7 +209,10 @@ impl Pass {
 /// The live file under another name, as logrotate or people name it.
 fn is_undated(name: &str, live: &str) -> bool {
     let behind = name.strip_prefix(live).and_then(|rest| rest.chars().next());
-    matches!(behind, Some('.' | '-' | '_' | '~')) && !name.ends_with(".sum")
+    let sum = Path::new(name)
+        .extension()
+        .is_some_and(|kind| kind == "sum");
+    matches!(behind, Some('.' | '-' | '_' | '~')) && !sum
 }
 
 /// Takes out what is listed twice and brings the rest in order.
@@ -223,12 +227,14 @@ fn arrange(entries: Vec<Entry>, mut live: Option<Entry>) -> Listing {
     let mut dated = prefer_plain(dated);
     dated.retain(|entry| !is_live(entry));
     undated.retain(|entry| !is_live(entry) && !dated.iter().any(|dated| dated.is_same_file(entry)));
-    undated = prefer_plain(undated);
-    undated.sort_by(|one, other| {
-        let age = |entry: &Entry| (entry.changed, std::cmp::Reverse(rotations(&entry.path)));
-        age(one).cmp(&age(other))
-    });
-    let older = merge(dated, undated);
+    let undated = prefer_plain(undated);
+    let (mut numbered, mut others): (Vec<Entry>, Vec<Entry>) = undated
+        .into_iter()
+        .partition(|entry| rotations(&entry.path).is_some());
+    numbered.sort_by_key(|entry| Reverse(rotations(&entry.path)));
+    others.sort_by_key(|entry| entry.changed);
+    let undated = merge(bounded(numbered), others);
+    let older = merge(bounded(dated), undated);
     Listing { older, live }
 }
 
@@ -246,30 +252,33 @@ fn prefer_plain(mut entries: Vec<Entry>) -> Vec<Entry> {
 }
 
 /// logrotate counts up: `alerts.json.2` is older than `alerts.json.1`.
-fn rotations(path: &Path) -> u64 {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
-    let number = name.rsplit('.').next().unwrap_or_default();
-    number.parse().unwrap_or(0)
+fn rotations(path: &Path) -> Option<u32> {
+    let name = path.file_name()?.to_str()?;
+    let name = name.strip_suffix(".gz").unwrap_or(name);
+    name.rsplit('.').next()?.parse().ok()
 }
 
-/// Puts undated files between dated ones by time. A compressed file is younger than its text: what
-/// follows it bounds it.
-fn merge(dated: Vec<Entry>, undated: Vec<Entry>) -> Vec<Entry> {
-    let mut times: Vec<SystemTime> = dated.iter().map(|entry| entry.changed).collect();
-    for index in (1..times.len()).rev() {
-        if let [earlier, later, ..] = times.get_mut(index - 1..).unwrap_or_default() {
-            *earlier = (*earlier).min(*later);
-        }
+/// Gives files whose order is known times that rise with it. A file may be younger than its text,
+/// as one that was compressed is: what follows bounds it.
+fn bounded(mut entries: Vec<Entry>) -> Vec<Entry> {
+    let mut bound = None;
+    for entry in entries.iter_mut().rev() {
+        entry.changed = bound.map_or(entry.changed, |bound| entry.changed.min(bound));
+        bound = Some(entry.changed);
     }
-    let mut undated = undated.into_iter().peekable();
+    entries
+}
+
+/// Puts two lists into one by time; both keep their order.
+fn merge(one: Vec<Entry>, other: Vec<Entry>) -> Vec<Entry> {
+    let mut other = other.into_iter().peekable();
     let mut merged = Vec::new();
-    for (entry, time) in dated.into_iter().zip(times) {
-        while let Some(earlier) = undated.next_if(|undated| undated.changed < time) {
+    for entry in one {
+        while let Some(earlier) = other.next_if(|other| other.changed < entry.changed) {
             merged.push(earlier);
         }
         merged.push(entry);
     }
-    merged.extend(undated);
+    merged.extend(other);
     merged
 }

@@ -67,13 +67,12 @@ pub(super) fn after(live: &Path, place: &Checkpoint, position: u64) -> Result<Se
 /// The next file behind the place's.
 fn next(listing: &Listing, place: &Checkpoint) -> Result<Try<Current>> {
     let older = &listing.older;
-    match position(listing, place)? {
-        Some(index) => first_other(older.iter().skip(index + 1), listing, place),
-        None => {
-            let newer = |entry: &&Entry| is_newer(entry, place) && !is_key(entry, place);
-            first_other(older.iter().filter(newer), listing, place)
-        }
+    if let Some(index) = position(listing, place) {
+        return first_other(older.iter().skip(index + 1), listing, place);
     }
+    // Also a file of the same dated name: it holds something else by now.
+    let newer = |entry: &&Entry| is_newer(entry, place);
+    first_other(older.iter().filter(newer), listing, place)
 }
 
 fn with_listing<T>(
@@ -81,7 +80,9 @@ fn with_listing<T>(
     place: &Checkpoint,
     mut attempt: impl FnMut(&Listing) -> Result<Try<T>>,
 ) -> Result<Option<T>> {
-    let since = Day::of(place.changed()).plus(-MARGIN);
+    let changed = Day::of(place.changed());
+    let since = place.key().map_or(changed, |key| key.day.min(changed));
+    let since = since.plus(-MARGIN);
     for _ in 0..ATTEMPTS {
         let Some(listing) = listing::list(live, since)? else {
             return Ok(None);
@@ -95,9 +96,10 @@ fn with_listing<T>(
     Ok(None)
 }
 
-/// The file of the place: by inode and beginning, else by beginning alone.
+/// The file of the place: by inode and beginning, else by beginning alone. Of a file that was empty
+/// or had no more than begun nothing is known: its inode may be another file's by now.
 fn same(listing: &Listing, place: &Checkpoint) -> Result<Try<Current>> {
-    if place.inode == 0 {
+    if place.is_unknown() {
         return Ok(Try::Nothing);
     }
     let mut entries: Vec<&Entry> = listing.older.iter().chain(&listing.live).collect();
@@ -118,9 +120,7 @@ fn same(listing: &Listing, place: &Checkpoint) -> Result<Try<Current>> {
                 continue;
             }
         };
-        let nothing_known = place.beginning.length == 0 && is_inode(entry, place);
-        let continues = opened.continues(&place.beginning, place.offset);
-        if continues || (nothing_known && opened.may_hold(place.offset)) {
+        if opened.continues(&place.beginning, place.offset) {
             return opened.at(place.offset).map(Try::Found);
         }
     }
@@ -129,49 +129,56 @@ fn same(listing: &Listing, place: &Checkpoint) -> Result<Try<Current>> {
 
 /// A copy of the place's file that holds more: what replaced it, or what was left beside it.
 fn fuller(listing: &Listing, place: &Checkpoint, position: u64) -> Result<Try<Current>> {
-    if place.beginning.length == 0 {
-        return Ok(Try::Nothing);
-    }
-    let undated = listing
-        .older
-        .iter()
-        .filter(|entry| entry.dated.is_none() && !entry.gzip && !is_inode(entry, place));
-    for entry in listing.live.iter().chain(undated) {
-        let is_live = listing
+    let is_live = |entry: &Entry| {
+        listing
             .live
             .as_ref()
-            .is_some_and(|live| live.is_same_file(entry));
-        let Some(opened) = open_to_compare(entry)? else {
-            return Ok(Try::Stale);
-        };
-        let enough = is_live || opened.holds_more_than(position);
-        if enough && opened.continues(&place.beginning, place.offset) {
-            return opened.at(place.offset).map(Try::Found);
+            .is_some_and(|live| live.is_same_file(entry))
+    };
+    // How much a compressed copy holds is seen only by reading it: not while the file itself lies
+    // there. A live copy that holds no more will.
+    let gone = !listing.older.iter().any(|entry| is_inode(entry, place));
+    let enough = |opened: &Opened, entry: &Entry| {
+        is_live(entry) || (entry.gzip && gone) || opened.holds_more_than(position)
+    };
+    let may_be_copy = |entry: &&Entry| {
+        let named_alike = is_key(entry, place) || (entry.dated.is_none() && !entry.gzip);
+        !is_inode(entry, place) && (is_live(entry) || named_alike)
+    };
+    let all = listing.live.iter().chain(&listing.older);
+    for entry in all.filter(may_be_copy) {
+        match open_to_compare(entry) {
+            Try::Found(opened) => {
+                if enough(&opened, entry) && opened.continues(&place.beginning, place.offset) {
+                    return opened.at(place.offset).map(Try::Found);
+                }
+            }
+            Try::Stale => return Ok(Try::Stale),
+            Try::Nothing => {}
         }
     }
     Ok(Try::Nothing)
 }
 
 /// Where in the listing the place's file stands, also when it was compressed meanwhile.
-fn position(listing: &Listing, place: &Checkpoint) -> Result<Option<usize>> {
+fn position(listing: &Listing, place: &Checkpoint) -> Option<usize> {
     let older = &listing.older;
     let known = older.iter().position(|entry| is_inode(entry, place));
-    let known = known.or_else(|| older.iter().position(|entry| is_key(entry, place)));
     if known.is_some() {
-        return Ok(known);
+        return known;
     }
     for (index, entry) in older.iter().enumerate() {
         if is_plausible(entry, place)
-            && let Some(opened) = open_to_compare(entry)?
+            && let Try::Found(opened) = open_to_compare(entry)
             && opened.continues(&place.beginning, 0)
         {
-            return Ok(Some(index));
+            return Some(index);
         }
     }
-    Ok(None)
+    None
 }
 
-/// The first of the files that holds anything and is no copy of the place's, else the live one.
+/// The first of the files that holds anything and is no copy of the place's, the live one last.
 fn first_other<'a>(
     older: impl Iterator<Item = &'a Entry>,
     listing: &'a Listing,
@@ -179,7 +186,7 @@ fn first_other<'a>(
 ) -> Result<Try<Current>> {
     for entry in older {
         if entry.dated.is_none()
-            && let Some(opened) = open_to_compare(entry)?
+            && let Try::Found(opened) = open_to_compare(entry)
             && opened.continues(&place.beginning, 0)
         {
             continue;
@@ -191,13 +198,14 @@ fn first_other<'a>(
     first(std::iter::empty(), listing)
 }
 
-/// The first of the files that holds anything, else the live one.
+/// The first of the files that holds anything, the live one last.
 fn first<'a>(
     mut older: impl Iterator<Item = &'a Entry>,
     listing: &'a Listing,
 ) -> Result<Try<Current>> {
     let older = older.find(|entry| holds_anything(entry));
-    match older.or(listing.live.as_ref()) {
+    // As long as the new live file is empty, a writer may still hold the old one.
+    match older.or(listing.live.as_ref().filter(|live| holds_anything(live))) {
         Some(entry) => from_beginning(entry),
         None => Ok(Try::Nothing),
     }
@@ -210,17 +218,21 @@ fn from_beginning(entry: &Entry) -> Result<Try<Current>> {
     }
 }
 
-/// Opens a file that is only compared. One that cannot be opened is passed over loudly: if it
-/// should have been read, its turn comes, and is an error.
-fn open_to_compare(entry: &Entry) -> Result<Option<Opened>> {
-    Opened::open(entry).or_else(|error| {
-        pass_over(&error);
-        Ok(None)
-    })
+/// Opens a file that is only compared. One that cannot be opened is passed over: if it should have
+/// been read, its turn comes, and is an error.
+fn open_to_compare(entry: &Entry) -> Try<Opened> {
+    match Opened::open(entry) {
+        Ok(Some(opened)) => Try::Found(opened),
+        Ok(None) => Try::Stale,
+        Err(error) => {
+            pass_over(&error);
+            Try::Nothing
+        }
+    }
 }
 
 fn pass_over(error: &Error) {
-    log::warn!("{error}; it is passed over in the search for the place reached before");
+    log::info!("{error}; it is passed over in the search for the place reached before");
 }
 
 fn holds_anything(entry: &Entry) -> bool {

@@ -12,10 +12,8 @@ use super::successor::{self, Search};
 use super::watch::Watch;
 use super::{Piece, Place};
 
-/// How long an old file must have been quiet while the new one is empty.
-const QUIET: Duration = Duration::from_secs(2);
-/// How long to wait at most while the old file may still get something.
-const BETWEEN_FILES: Duration = Duration::from_millis(250);
+/// How long to wait at most while the old file may still get something: it is not watched.
+const BETWEEN_FILES: Duration = Duration::from_secs(1);
 
 /// Where a tail begins.
 #[derive(Debug, Clone)]
@@ -48,7 +46,7 @@ pub struct Tail {
 }
 
 /// A place that is nowhere any more: what stood behind it may be missing.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
     /// The place.
     pub place: Checkpoint,
@@ -135,7 +133,8 @@ impl Tail {
 
     /// The last place that was lost, if one was.
     #[must_use]
-    pub fn lost(&self) -> Option<&Lost> {
+    #[cfg(test)]
+    pub(super) fn lost(&self) -> Option<&Lost> {
         self.lost.as_ref()
     }
 
@@ -170,6 +169,12 @@ impl Tail {
             true => live.size + unread(current.entry().size),
         };
         Some(Lag { bytes, older_files })
+    }
+
+    /// As where there is no inotify.
+    #[cfg(test)]
+    pub(super) fn poll(&mut self) {
+        self.watch = Watch::without_inotify();
     }
 
     fn begin_in_live(&mut self, offset: impl Fn(&Opened) -> Result<u64>) -> Result<()> {
@@ -233,7 +238,7 @@ impl Tail {
 
     /// Nothing is lost with a file that nothing was read of.
     fn lose(&mut self, next: &Current) {
-        if self.place.beginning.length == 0 {
+        if self.place.is_unknown() {
             return;
         }
         let (place, next) = (&self.place, next.path());
@@ -252,7 +257,6 @@ impl Tail {
 
     fn search_again(&mut self) {
         self.place = self.checkpoint();
-        log::info!("{} was truncated or written anew", self.place.file);
         self.current = None;
     }
 
@@ -274,9 +278,9 @@ impl Tail {
             self.replaced = true;
             return Ok(Turn::ReadOn);
         }
-        let empty = live.is_some_and(|live| live.size == 0);
-        if empty && current.changed_within(QUIET) {
-            return Ok(Turn::Stay);
+        if current.is_unknown() {
+            self.search_again();
+            return Ok(Turn::ReadOn);
         }
         let (place, position) = (current.checkpoint(), current.position());
         let next = match successor::after(&self.live, &place, position)? {

@@ -100,6 +100,8 @@ type Block = io::Result<Vec<u8>>;
 /// Text that another thread decodes.
 #[derive(Debug)]
 pub(super) struct Decoded {
+    /// Held as long as the text is current: the inode of an open file is given to no other.
+    _file: File,
     blocks: Receiver<Block>,
     /// Blocks go back to be filled again.
     used: Sender<Vec<u8>>,
@@ -110,12 +112,14 @@ pub(super) struct Decoded {
 
 impl Decoded {
     fn start(file: File, offset: u64) -> io::Result<Self> {
+        let held = file.try_clone()?;
         let (full, blocks) = sync_channel(BLOCKS_AHEAD);
         let (used, empty) = channel();
         thread::Builder::new()
             .name("gunzip".to_owned())
             .spawn(move || decode(file, offset, &full, &empty))?;
         Ok(Self {
+            _file: held,
             blocks,
             used,
             block: Vec::new(),

@@ -38,6 +38,16 @@ impl Watch {
         }
     }
 
+    /// As where there is no inotify.
+    #[cfg(test)]
+    pub(super) fn without_inotify() -> Self {
+        Self {
+            inotify: None,
+            folder: None,
+            file: None,
+        }
+    }
+
     /// Watches the file that is now called `live`, and its folder.
     pub(super) fn aim(&mut self, live: &Path) {
         let Some(inotify) = &self.inotify else { return };
@@ -88,7 +98,7 @@ fn replace(
         && Some(old) != new
     {
         // It went by itself if its file was deleted.
-        drop(inotify.rm_watch(old));
+        inotify.rm_watch(old).ok();
     }
     *watch = new;
 }

@@ -148,7 +148,8 @@ impl Follow<'_> {
         tail.checkpoint()
             .save(&self.kept)
             .with_context(|| format!("cannot write {}", self.kept.display()))?;
-        log::info!("following {}", self.file.display());
+        let behind = tail.lag().map_or(0, |lag| lag.bytes);
+        log::info!("following {}, {behind} bytes behind", self.file.display());
         Ok(tail)
     }
 

@@ -20,9 +20,8 @@ const DUPLICATE_KEY: i32 = 11000;
 #[serde(transparent)]
 struct Raw<'a>(&'a RawDocument);
 
-/// The batches' documents travel as a document sequence (OP_MSG, kind 1), which is what the driver's
-/// `insert_many` sends: the server takes it for three quarters of the work that an array in the
-/// command costs it (measured with 6.0.5).
+/// Inserts documents as they lie in their buffers; the driver sends them as a document sequence (`OP_MSG`,
+/// kind 1), as many messages as the server wants.
 pub(super) async fn insert(
     database: &Database,
     collection: &str,

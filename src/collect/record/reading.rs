@@ -14,7 +14,6 @@ pub(in crate::collect) struct Reading {
     pub(super) buffer: Vec<Item>,
     /// What is stored, and whether this pass has seen it. Read when it is needed.
     pub(super) stored: Option<HashMap<Id, Stored>>,
-    count: u64,
     digest: Digest,
     pub(super) refused: Option<String>,
 }
@@ -32,7 +31,6 @@ impl Reading {
             begin,
             buffer: Vec::new(),
             stored: None,
-            count: 0,
             digest: 0,
             refused: None,
         }
@@ -44,7 +42,7 @@ impl Reading {
 
     pub(super) fn again(&mut self) {
         self.buffer.clear();
-        (self.count, self.digest) = (0, 0);
+        self.digest = 0;
         for stored in self.stored.iter_mut().flat_map(HashMap::values_mut) {
             stored.is_seen = false;
         }
@@ -56,7 +54,6 @@ impl Reading {
             .into_iter()
             .map(|(id, row)| item(kind, owner, id, row, at));
         let items: Vec<Item> = items.collect();
-        self.count += whole(items.len());
         let sum = digest(items.iter().map(|item| &item.hash));
         self.digest = self.digest.wrapping_add(sum);
         self.buffer.extend(items);
