@@ -124,17 +124,18 @@ impl Tour<'_> {
         }
         let policies = asked.policies(self.api, owner)?;
         let path = kind.path(&owner.agent);
-        let ids = policies
-            .iter()
-            .filter_map(|policy| text(policy, "policy_id"));
-        let safe = |id: &&str| {
-            id.bytes()
-                .all(|c| c.is_ascii_alphanumeric() || b"_-.".contains(&c))
-        };
-        Ok(ids
-            .filter(safe)
-            .map(|id| listing(kind, format!("{path}/{id}")))
-            .collect())
+        let mut listings = Vec::new();
+        for policy in policies {
+            let id = text(policy, "policy_id").unwrap_or_default();
+            // It becomes a part of a path, and comes from an agent.
+            let is_plain = |c: u8| c.is_ascii_alphanumeric() || b"_-.".contains(&c);
+            if id.is_empty() || id.starts_with('.') || !id.bytes().all(is_plain) {
+                let why = format!("a policy's name cannot be asked for: {}", id.escape_debug());
+                return Err(Error::Refused(why).into());
+            }
+            listings.push(listing(kind, format!("{path}/{id}")));
+        }
+        Ok(listings)
     }
 
     /// When the agent scanned last: asked only where a loss is about to be believed.
@@ -186,6 +187,9 @@ impl Tour<'_> {
     }
 }
 
+/// More policies than an agent can have.
+const POLICIES: u64 = 500;
+
 /// What was asked in one visit, once.
 #[derive(Default)]
 pub(super) struct Asked {
@@ -196,8 +200,17 @@ pub(super) struct Asked {
 impl Asked {
     fn policies(&mut self, api: &mut Api, owner: &Owner) -> Result<&[Row], Error> {
         if self.policies.is_none() {
-            let answer = api.get(&format!("/sca/{}", owner.agent), &[("limit", "500")])?;
-            self.policies = Some(answer.items);
+            let list = Listing {
+                path: format!("/sca/{}", owner.agent),
+                query: Vec::new(),
+                limit: POLICIES,
+            };
+            let page = api.page(&list, 0)?;
+            if page.total > POLICIES {
+                let why = format!("{} policies are more than can be followed", page.total);
+                return Err(Error::Refused(why));
+            }
+            self.policies = Some(page.items);
         }
         Ok(self.policies.as_deref().unwrap_or_default())
     }
