@@ -77,10 +77,12 @@ pub(super) fn leave_old(archives: &mut Vec<Archive>, since: i64) {
 
 /// Where in each file the time begins, or somewhat before it.
 pub(super) fn begins(archives: &[Archive], since: i64) -> Vec<u64> {
-    let begin = |archive: &Archive| match archive.compressed {
-        true => 0,
+    let begin = |archive: &Archive| {
+        if archive.compressed {
+            return 0;
+        }
         // What cannot be searched is read from its beginning.
-        false => search(archive, since.saturating_sub(SLACK_MS)).unwrap_or(0),
+        search(archive, since.saturating_sub(SLACK_MS)).unwrap_or(0)
     };
     archives.iter().map(begin).collect()
 }
