@@ -6,6 +6,7 @@ mod alone;
 mod complete;
 mod enriched;
 mod faults;
+mod gaps;
 mod killed;
 mod loss;
 mod oracle;

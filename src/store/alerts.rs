@@ -20,8 +20,8 @@ const DUPLICATE_KEY: i32 = 11000;
 #[serde(transparent)]
 struct Raw<'a>(&'a RawDocument);
 
-/// Inserts documents as they lie in their buffers; the driver sends them as a document sequence (`OP_MSG`,
-/// kind 1), as many messages as the server wants.
+/// Inserts documents as they lie in their buffers; the driver sends them as a document sequence
+/// (`OP_MSG`, kind 1), as many messages as the server wants.
 pub(super) async fn insert(
     database: &Database,
     collection: &str,
