@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::inventory::Item;
 use crate::store::{Claim, Lease, Store};
@@ -18,6 +18,8 @@ const PLACE: &str = "collect.place";
 #[derive(Debug)]
 pub(super) struct Holder {
     pub(super) lease: Option<Lease>,
+    /// When the lease was taken.
+    pub(super) since: Instant,
     _file: File,
 }
 
@@ -83,9 +85,11 @@ impl Holder {
             place: format!("{place}@{}", host()),
             lasts: LASTS,
         };
+        let since = Instant::now();
         let lease = store.lease(&claim, within)?;
         Ok(lease.map(|lease| Self {
             lease: Some(lease),
+            since,
             _file: file,
         }))
     }
@@ -94,6 +98,7 @@ impl Holder {
     pub(super) fn local(file: File) -> Self {
         Self {
             lease: None,
+            since: Instant::now(),
             _file: file,
         }
     }
