@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 pub mod completion;
 pub mod enrich;
+pub mod posted;
 
 pub(crate) mod bson;
 mod convert;

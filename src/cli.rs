@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::alert::When;
+use crate::serve::Scope;
 
 /// Wazuh's security data into MongoDB and out again.
 ///
@@ -83,12 +84,26 @@ pub enum Command {
         after_help = "Examples:\n  custom-mongo backfill --since 7d --check\n  custom-mongo backfill --since 2025-06-01 --until 2025-06-08 /var/ossec"
     )]
     Backfill(BackfillArgs),
+    /// Serve: take alerts by HTTP, answer questions about what is stored
+    #[command(
+        after_help = "Examples:\n  custom-mongo serve\n  custom-mongo serve --listen 127.0.0.1:8080"
+    )]
+    Serve(ServeArgs),
     /// What waits on disk: look at it, deliver it
     #[command(after_help = "Examples:\n  custom-mongo spool status\n  custom-mongo spool drain")]
     Spool {
         /// What to do
         #[command(subcommand)]
         command: SpoolCommand,
+    },
+    /// Tokens for serve: make one, list them, take one away
+    #[command(
+        after_help = "Examples:\n  custom-mongo token new --name soc --scope read\n  custom-mongo token drop soc"
+    )]
+    Token {
+        /// What to do
+        #[command(subcommand)]
+        command: TokenCommand,
     },
 }
 
@@ -146,6 +161,47 @@ pub struct BackfillArgs {
     /// Begin anew where a stopped run would be resumed
     #[arg(long)]
     pub restart: bool,
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Where to listen, instead of what the settings say
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<String>,
+}
+
+/// What to do with tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token and print it, once: only its hash is kept
+    #[command(
+        after_help = "Examples:\n  custom-mongo token new --name sender --scope ingest\n  custom-mongo token new --name soc --scope read --site paris"
+    )]
+    New {
+        /// What people call it; it stands in the access log
+        #[arg(long)]
+        name: String,
+        /// What it may do: ingest, read or admin (everything); may be given twice
+        #[arg(long, required = true)]
+        scope: Vec<Scope>,
+        /// The only site that it may see and write
+        #[arg(long)]
+        site: Option<String>,
+    },
+    /// All of them, without the tokens themselves
+    #[command(
+        after_help = "Examples:\n  custom-mongo token list\n  custom-mongo token list --format json"
+    )]
+    List,
+    /// Take one away; a running service knows within a second
+    #[command(
+        after_help = "Examples:\n  custom-mongo token drop soc\n  custom-mongo token drop sender"
+    )]
+    Drop {
+        /// As `token list` names it
+        name: String,
+    },
 }
 
 /// Arguments of `collect`.

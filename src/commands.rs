@@ -7,9 +7,11 @@ mod feeding;
 pub mod follow;
 pub mod hook;
 mod output;
+pub mod serve;
 pub mod spool;
 mod stop;
 pub mod test;
+pub mod token;
 
 pub use output::{Format, error_line};
 

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use crate::alert::enrich::{self, Enricher};
 use crate::filter::{self, Filter};
 use crate::home::{Home, settings_folders};
-use crate::{alerts_log, collect, delivery, spool, store, wazuh_api};
+use crate::{alerts_log, collect, delivery, relay, serve, spool, store, wazuh_api};
 
 mod environment;
 mod suggestion;
@@ -35,6 +35,8 @@ pub struct Settings {
     pub enrich: enrich::Settings,
     /// Which secrets are taken out of alerts.
     pub redact: enrich::RedactSettings,
+    /// The resident service.
+    pub serve: serve::Settings,
     /// Which manager's inventory is read.
     pub wazuh_api: wazuh_api::Settings,
     /// What is collected, and how often.
@@ -70,6 +72,14 @@ impl Settings {
     /// Names a pattern that is not a regular expression.
     pub fn enricher(&self) -> Result<Enricher, Fault> {
         Enricher::new(self.site(), &self.enrich, &self.redact).map_err(Fault)
+    }
+
+    /// Stands for the destination and for everything that decides what becomes of an alert.
+    pub fn relay_key(&self, destination: &str) -> relay::Key {
+        let (site, filter, enrich, redact) = (&self.site, &self.filter, &self.enrich, &self.redact);
+        relay::Key::of(&format!(
+            "{destination} {site:?} {filter:?} {enrich:?} {redact:?}"
+        ))
     }
 
     /// What decides which alerts are stored, by these settings.
@@ -179,7 +189,7 @@ fn read_file(path: &Path) -> Result<Table, Fault> {
 }
 
 /// The top level: the site, and a section for each room.
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 11] = [
     "site",
     "store",
     "spool",
@@ -190,6 +200,7 @@ const SECTIONS: [&str; 10] = [
     "redact",
     "wazuh_api",
     "collect",
+    "serve",
 ];
 
 /// Reads each room's section.
@@ -203,6 +214,7 @@ fn compose(mut table: Table) -> Result<Settings, Fault> {
         follow: section(&mut table, "follow")?,
         enrich: section(&mut table, "enrich")?,
         redact: section(&mut table, "redact")?,
+        serve: section(&mut table, "serve")?,
         wazuh_api: section(&mut table, "wazuh_api")?,
         collect: section(&mut table, "collect")?,
     };

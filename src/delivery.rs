@@ -23,9 +23,9 @@ mod outcome;
 mod settings;
 
 pub use breaker::Breaker;
-pub use drain::{Drained, Limits};
+pub use drain::{Drained, Error as DrainError, Limits};
 use memory::Memory;
-pub use name::destination_name;
+pub use name::{destination_name, write as write_destination_name};
 pub use outcome::{Error, Kept, Outcome};
 pub use settings::{Mode, Settings};
 
@@ -270,13 +270,13 @@ pub fn drain_all(
     store: &Store,
     enricher: &mut Enricher,
     filter: &Filter,
+    limits: &Limits,
 ) -> Result<Drained, drain::Error> {
-    let limits = Limits::unhurried();
     if spool.has_pending() {
         Memory::ready(spool, store, CONNECT)?;
     }
     let filter = filter_of(spool, filter);
-    let drained = drain::drain(spool, store, enricher, filter, &limits)?;
+    let drained = drain::drain(spool, store, enricher, filter, limits)?;
     if drained.reached_store() {
         Breaker::of(spool.folder()).close();
     }

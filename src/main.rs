@@ -12,7 +12,9 @@ mod filter;
 mod home;
 mod inventory;
 mod ossec_conf;
+mod relay;
 mod secret;
+mod serve;
 mod setting;
 mod spool;
 mod store;
@@ -25,12 +27,15 @@ use std::time::Instant;
 
 use clap::Parser;
 
-use cli::{BackfillArgs, CheckArgs, Cli, Command, DeadCommand, FollowArgs, SpoolCommand};
+use cli::{
+    BackfillArgs, CheckArgs, Cli, Command, DeadCommand, FollowArgs, SpoolCommand, TokenCommand,
+};
 use commands::backfill::{Backfill, Reach, What};
 use commands::follow::First;
 use commands::hook::Call;
 use commands::spool::{Dead, Spools};
 use commands::test::{Input, Run};
+use commands::token::Tokens;
 use commands::{check, collect as collector, follow, hook, status, test};
 use home::Home;
 
@@ -58,8 +63,11 @@ fn run(cli: &Cli) -> u8 {
 }
 
 fn start_log(cli: &Cli) {
+    let serves = matches!(cli.command, Some(Command::Serve(_)));
     let level = match (cli.quiet, cli.verbose) {
         (true, _) => "error",
+        // A service's log is read afterwards.
+        (false, 0) if serves => "info",
         (false, 0) => "warn",
         (false, 1) => "info",
         (false, _) => "debug",
@@ -95,6 +103,11 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
             };
             Ok(check::run(config, depth, format))
         }
+        Some(Command::Serve(args)) => {
+            let settings = config::load(config, &home)?.settings;
+            commands::serve::run(args.listen.as_deref(), &settings, &home)
+        }
+        Some(Command::Token { command }) => run_token(command, &home, format),
         Some(Command::Collect(args)) => {
             let settings = config::load(config, &home)?.settings;
             collector::run(&wanted(args), &settings, &home, format)
@@ -147,6 +160,15 @@ fn input(file: Option<&std::path::Path>) -> Input {
         None => Input::Sample,
         Some(path) if path.as_os_str() == "-" => Input::Stdin,
         Some(path) => Input::File(path.to_owned()),
+    }
+}
+
+fn run_token(command: &TokenCommand, home: &Home, format: commands::Format) -> anyhow::Result<u8> {
+    let tokens = Tokens::open(home, format)?;
+    match command {
+        TokenCommand::New { name, scope, site } => tokens.make(name, scope, site.as_deref()),
+        TokenCommand::List => tokens.list(),
+        TokenCommand::Drop { name } => tokens.drop(name),
     }
 }
 

@@ -37,6 +37,11 @@
 //!    folder, the spool's and the state folder too: the one who made them may have died before.
 //! 4. Write the hint, which is not synced. So a valid hint proves that step 3 was done once.
 //!
+//! Many records at once (`put_all`) are one write, one sync and one hint: records in a row, then the
+//! zero block. A crash in step 3 may leave any number of them whole, which will be delivered although
+//! nobody was told yes. A power failure may even keep a later one and not one before it: that hole
+//! becomes a dead letter like other damage, although nothing in it was acknowledged.
+//!
 //! A step that fails seals the segment, and the record goes to a new one; if that fails too, the
 //! caller gets the error. Crash after 1 or 2: nothing happened. In 3: the record is whole and will
 //! be delivered, or its checksum is wrong and the next writer overwrites it. After 3: it counts,
@@ -102,7 +107,9 @@ use crate::setting::{Percent, Size};
 
 pub use self::dead::{DeadLetter, DeadSummary};
 pub use self::error::{Error, Result};
+pub use self::put::PutAll;
 pub use self::record::{Entry, EntryRef};
+pub use self::status::Status;
 
 const FOLDER: &str = "spool";
 const LARGEST_SEGMENT: u64 = 4 << 20;
@@ -176,6 +183,11 @@ impl Spool {
 
     fn max_size(&self) -> u64 {
         self.settings.max_size.0
+    }
+
+    /// What stays free on the disk.
+    fn reserve(&self, disk: &folder::Room) -> u64 {
+        disk.total / 100 * u64::from(self.settings.disk_reserve.0)
     }
 
     fn segment_size(&self) -> u64 {

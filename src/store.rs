@@ -18,11 +18,13 @@ mod inspect;
 mod inventory;
 mod lease;
 mod operations;
+pub mod reader;
 mod refusal;
 mod roster;
 mod runs;
 mod settings;
 mod states;
+mod writer;
 
 pub use agents::{AgentChange, KnownAgent};
 pub use batch::Batch;
@@ -31,8 +33,10 @@ pub use connect::validate;
 pub use inspect::{Report, inspect};
 pub use inventory::Change;
 pub use lease::{Claim, Lease};
+pub use reader::Reader;
 pub use settings::Settings;
 pub use states::{Held, State};
+pub use writer::Writer;
 
 use mongodb::bson::{self, RawDocument};
 use serde_json::Value;

@@ -8,14 +8,17 @@
 )]
 
 mod analysisd;
+mod api_data;
 mod background;
 mod call;
 mod certificate;
+mod http;
 mod json;
 mod lossless;
 mod mongod;
 mod proxy;
 mod scratch;
+mod service;
 mod tls;
 mod wazuh;
 
@@ -29,6 +32,11 @@ mod fake;
 // ---------------------------------------------------------------------------
 
 mod agreement;
+mod api_document;
+mod api_index;
+mod api_inventory;
+mod api_pages;
+mod api_stream;
 mod architecture;
 mod arguments;
 mod backfill;
@@ -40,12 +48,19 @@ mod documents;
 mod enrichment;
 mod filters;
 mod follow;
+mod forwarder;
 mod golden;
 mod hostile;
 mod indexes;
 mod killed;
 mod outages;
 mod owner;
+mod relay;
+mod serve;
+mod serve_access;
+mod serve_limits;
+mod serve_tls;
+mod served;
 mod settings;
 mod spooled;
 mod stand_in;
@@ -53,3 +68,4 @@ mod stores;
 mod surroundings;
 mod trust;
 mod wazuh_api;
+mod webhook;

@@ -122,14 +122,15 @@ def mongo_client(work):
     return compile_rust(ROOT / "packaging/mongo-client.rs", work / "mongo-client")
 
 
-def python_packages():
-    """requests and pymongo in a folder of their own, fetched once; None where pip cannot get them."""
+def python_packages(*names):
+    """Packages in a folder of their own, fetched once; None where pip cannot get them."""
+    names = names or ("requests", "pymongo")
     folder = TARGET / "bench" / f"python-{sys.version_info.major}.{sys.version_info.minor}"
-    if not (folder / "done").exists():
-        words = [sys.executable, "-m", "pip", "install", "--quiet", "--upgrade", "--target", folder,
-                 "requests", "pymongo"]
+    done = folder / "-".join(("done", *names))
+    if not done.exists():
+        words = [sys.executable, "-m", "pip", "install", "--quiet", "--upgrade", "--target", folder, *names]
         if subprocess.run(words, env=os.environ | {"PIP_ROOT_USER_ACTION": "ignore"}).returncode != 0:
-            print("no requests and pymongo: the Python peers are left out", file=sys.stderr)
+            print(f"no {' and '.join(names)}: the Python peers are left out", file=sys.stderr)
             return None
-        (folder / "done").touch()
+        done.touch()
     return folder

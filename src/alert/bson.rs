@@ -17,7 +17,7 @@ pub(crate) mod tag {
 }
 
 /// Appends BSON to a buffer that is kept from one alert to the next.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Writer {
     out: Vec<u8>,
 }

@@ -50,6 +50,8 @@ pub enum Source {
     Follow,
     /// A line of alerts.json or one of its archives, after the fact.
     Backfill,
+    /// Posted to `serve`.
+    Webhook,
     /// Replayed by hand with `--test`.
     Test,
     /// The built-in sample of `--test`: its document expires after an hour.
@@ -66,6 +68,7 @@ impl Source {
             Self::Hook => "hook",
             Self::Follow => "follow",
             Self::Backfill => "backfill",
+            Self::Webhook => "webhook",
             Self::Test | Self::Sample => "test",
         }
     }
@@ -78,6 +81,7 @@ impl Source {
             Self::Sample => 3,
             Self::Follow => 4,
             Self::Backfill => 5,
+            Self::Webhook => 6,
         }
     }
 
@@ -88,6 +92,7 @@ impl Source {
             3 => Self::Sample,
             4 => Self::Follow,
             5 => Self::Backfill,
+            6 => Self::Webhook,
             _ => Self::Hook,
         }
     }
@@ -128,7 +133,7 @@ impl Risk {
 }
 
 /// Turns alerts into documents; keeps its buffers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Enricher {
     site: String,
     settings: Settings,

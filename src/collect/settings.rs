@@ -11,6 +11,8 @@ use crate::setting::{List, Percent, Span};
 pub struct Settings {
     /// The kinds of inventory; the agents themselves are always read.
     pub kinds: List,
+    /// How often `serve` collects, from start to start; unless set, only the command does.
+    pub every: Option<Span>,
     /// When a run stops cleanly; less than the interval of cron, the next run goes on from there.
     pub deadline: Span,
     /// How often everything is read in full, even if the server says that nothing changed.
@@ -55,6 +57,7 @@ impl Default for Settings {
         let kinds = ["agents", "syscheck", "software", "osinfo", "hotfixes"];
         Self {
             kinds: List(kinds.map(str::to_owned).to_vec()),
+            every: None,
             deadline: span("13 min"),
             full_every: span("24 h"),
             confirm_loss_after: span("1 d"),

@@ -9,6 +9,7 @@ use super::{Format, now, status};
 use crate::config::{self, Loaded, Settings};
 use crate::delivery::{Breaker, Mode, UNASSIGNED};
 use crate::home::Home;
+use crate::serve;
 use crate::spool::Spool;
 use crate::store::{self, Report};
 
@@ -40,6 +41,7 @@ pub fn run(config: Option<&Path>, depth: Depth, format: Format) -> u8 {
     match config::load(config, &home) {
         Ok(loaded) => {
             check_settings(&mut findings, &loaded, depth);
+            check_serve(&mut findings, &loaded.settings, &home);
             check_depth(&mut findings, &loaded.settings, &home, depth);
         }
         Err(fault) => findings.bad("settings", fault.to_string(), "mend it where the line says"),
@@ -95,6 +97,13 @@ fn check_settings(findings: &mut Findings, loaded: &Loaded, depth: Depth) {
             error.to_string(),
             "see [store] in the sample settings",
         ),
+    }
+}
+
+fn check_serve(findings: &mut Findings, settings: &Settings, home: &Home) {
+    match serve::validate(&settings.serve, home) {
+        Ok(where_and_how) => findings.good("serve", where_and_how),
+        Err(why) => findings.bad("serve", why, "see [serve] in the sample settings"),
     }
 }
 

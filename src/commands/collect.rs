@@ -34,6 +34,18 @@ pub struct Wanted {
     pub mode: Mode,
 }
 
+impl Wanted {
+    /// What is due, of everything that the settings name.
+    pub fn usual() -> Self {
+        Self {
+            agents: Vec::new(),
+            only: Vec::new(),
+            depth: Depth::Changes,
+            mode: Mode::Write,
+        }
+    }
+}
+
 /// Collects and says what was done. Returns 0 if nothing is missing, 3 if something is.
 ///
 /// # Errors

@@ -12,12 +12,15 @@ use std::time::{Duration, Instant};
 use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, Signal};
 
+mod handover;
+
 use super::{now, output, status};
 use crate::alert::enrich::{Receipt, Source};
 use crate::alert::{self, time};
 use crate::config::{self, Loaded};
 use crate::delivery::{self, Delivery, Error, Outcome, UNASSIGNED};
 use crate::home::Home;
+use crate::relay::Answer;
 use crate::setting::Secret;
 use crate::spool::Spool;
 
@@ -57,6 +60,16 @@ impl Call {
     }
 }
 
+/// Where the alert is now.
+enum Done {
+    /// As the call's own delivery found out.
+    Alone(Outcome),
+    /// Durable with `serve`.
+    HandedOver,
+    /// A filter took it at `serve`, in these words.
+    FilteredThere(String),
+}
+
 /// A failure: the status and the line.
 #[derive(Debug)]
 struct Failure {
@@ -79,8 +92,8 @@ pub fn run(call: &Call, config: Option<&Path>, started: Instant) -> u8 {
     let done = std::panic::catch_unwind(work)
         .unwrap_or_else(|_| Err(keep_after_panic(call, &home, received_at)));
     match done {
-        Ok(outcome) => {
-            note(call, &home, received_at, started, &outcome);
+        Ok(done) => {
+            note(call, &home, received_at, started, &done);
             status::DONE
         }
         Err(failure) => {
@@ -101,7 +114,7 @@ fn deliver(
     home: &Home,
     received_at: i64,
     started: Instant,
-) -> Result<Outcome, Failure> {
+) -> Result<Done, Failure> {
     if let Err(error) = home.enter() {
         // MongoDB may be there all the same; if not, the spool will say what is wrong.
         log::warn!("{error}");
@@ -130,12 +143,33 @@ fn deliver_to(
     receipt: &Receipt<'_>,
     timeout: Option<Duration>,
     started: Instant,
-) -> Result<Outcome, Failure> {
+) -> Result<Done, Failure> {
     let settings = &loaded.settings;
     let destination = match settings.store.destination() {
         Ok(destination) => destination,
         Err(error) => return Err(keep_unassigned(home, raw, receipt, &error.to_string())),
     };
+    let own = settings.delivery.deadline.0;
+    let deadline = timeout.map_or(own, |timeout| own.min(timeout));
+    match handover::hand_over(
+        settings,
+        home,
+        &destination,
+        raw,
+        receipt,
+        deadline,
+        started,
+    ) {
+        Some(Answer::Kept) => return Ok(Done::HandedOver),
+        Some(Answer::Filtered(why)) => return Ok(Done::FilteredThere(why)),
+        Some(Answer::NotAnAlert(line)) => {
+            return Err(Failure {
+                status: status::NO_ALERT,
+                line,
+            });
+        }
+        Some(Answer::Elsewhere | Answer::Refused(_)) | None => {}
+    }
     let spool = Spool::new(home.state(), &destination, &settings.spool);
     let enricher = match settings.enricher() {
         Ok(enricher) => enricher,
@@ -150,7 +184,8 @@ fn deliver_to(
         timeout,
     )
     .filtered(settings.filter());
-    delivery.deliver(raw, receipt).map_err(|error| Failure {
+    let delivered = delivery.deliver(raw, receipt).map(Done::Alone);
+    delivered.map_err(|error| Failure {
         status: match error {
             Error::NotAnAlert { .. } => status::NO_ALERT,
             Error::Settings(_) => status::CONFIG,
@@ -279,29 +314,25 @@ fn failed(line: String) -> Failure {
 }
 
 /// What an administrator may want to find later; nothing of it is printed.
-fn note(call: &Call, home: &Home, received_at: i64, started: Instant, outcome: &Outcome) {
+fn note(call: &Call, home: &Home, received_at: i64, started: Instant, done: &Done) {
     let took = started.elapsed().as_millis();
-    let text = match outcome {
-        Outcome::Spooled(Some(why)) => {
-            format!("custom-mongo: WARNING: {why}; alerts go into the spool until MongoDB is back")
+    let text = match done {
+        Done::Alone(Outcome::Spooled(Some(why))) => {
+            format!("WARNING: {why}; alerts go into the spool until MongoDB is back")
         }
-        Outcome::Spooled(None) if call.debug => format!("custom-mongo: spooled in {took} ms"),
-        Outcome::Stored {
+        _ if !call.debug => return,
+        Done::HandedOver => format!("handed over to serve in {took} ms"),
+        Done::FilteredThere(why) => format!("not stored, {why}"),
+        Done::Alone(Outcome::Spooled(None)) => format!("spooled in {took} ms"),
+        Done::Alone(Outcome::Stored {
             already_there: false,
-        } if call.debug => {
-            format!("custom-mongo: stored in {took} ms")
-        }
-        Outcome::Stored {
+        }) => format!("stored in {took} ms"),
+        Done::Alone(Outcome::Stored {
             already_there: true,
-        } if call.debug => {
-            format!("custom-mongo: was there already, {took} ms")
-        }
-        Outcome::Filtered(refusal) if call.debug => {
-            format!("custom-mongo: not stored, {refusal}")
-        }
-        _ => return,
+        }) => format!("was there already, {took} ms"),
+        Done::Alone(Outcome::Filtered(refusal)) => format!("not stored, {refusal}"),
     };
-    log_line(home, received_at, &text);
+    log_line(home, received_at, &format!("custom-mongo: {text}"));
 }
 
 /// Appends to logs/integrations.log as the stock integrations do: the date, then the text.

@@ -13,7 +13,7 @@ use super::{Format, now, output, status};
 use crate::alert::enrich::Source;
 use crate::alert::time::rfc3339;
 use crate::config::Settings;
-use crate::delivery::{self, Breaker, Drained, UNASSIGNED};
+use crate::delivery::{self, Breaker, Drained, Limits, UNASSIGNED};
 use crate::home::Home;
 use crate::spool::{self, Spool, destinations};
 use crate::store::Store;
@@ -153,7 +153,8 @@ impl<'a> Spools<'a> {
         let filter = self.settings.filter();
         let mut stopped = None;
         for spool in &spools {
-            match delivery::drain_all(spool, &store, &mut enricher, &filter) {
+            let limits = Limits::unhurried();
+            match delivery::drain_all(spool, &store, &mut enricher, &filter, &limits) {
                 Ok(drained) => total.add(drained),
                 Err(error) => stopped = Some(error),
             }

@@ -13,10 +13,13 @@ use super::{Fault, suggestion};
 const PREFIX: &str = "CUSTOM_MONGO_";
 /// Variables with our prefix that are not settings of a room.
 const OTHERS: [&str; 2] = ["CUSTOM_MONGO_CONFIG", "CUSTOM_MONGO_STATE_DIR"];
-/// The Python service's names. Others of its names (`WEBHOOK_HOST`, …) are not for these rooms.
-const PLAIN: [(&str, &str, &str); 5] = [
+/// The Python service's names.
+const PLAIN: [(&str, &str, &str); 8] = [
     ("MONGO_URI", "store", "uri"),
     ("MONGO_DB", "store", "database"),
+    ("WEBHOOK_HOST", "serve", "host"),
+    ("WEBHOOK_PORT", "serve", "port"),
+    ("WEBHOOK_AUTH_TOKEN", "serve", "auth_token"),
     ("WAZUH_API_URL", "wazuh_api", "url"),
     ("WAZUH_USER", "wazuh_api", "user"),
     ("WAZUH_PASS", "wazuh_api", "password"),
@@ -94,7 +97,7 @@ fn set(table: &mut Table, section: &str, key: &str, value: &str) -> Result<(), F
 
 fn stem(key: &str) -> &str {
     let stem = key.strip_suffix("_file").or(key.strip_suffix("_command"));
-    stem.filter(|stem| matches!(*stem, "uri" | "password"))
+    stem.filter(|stem| matches!(*stem, "uri" | "password" | "auth_token"))
         .unwrap_or(key)
 }
 

@@ -23,6 +23,13 @@ impl Breaker {
         }
     }
 
+    /// The breaker of the hook's fast lane: open while `serve` does not answer at its socket.
+    pub fn of_relay(folder: &Path) -> Self {
+        Self {
+            path: folder.join("relay"),
+        }
+    }
+
     /// Whether calls are to spool at once.
     pub fn is_open(&self) -> bool {
         self.path.exists()

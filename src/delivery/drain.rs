@@ -14,6 +14,8 @@ use crate::store::{self, Store, Written};
 pub struct Limits {
     records: usize,
     bytes: usize,
+    largest: (usize, usize),
+    per_batch: Duration,
     end: Option<Instant>,
     /// Until when a single alert may take, which cannot be divided.
     end_of_one: Option<Instant>,
@@ -21,6 +23,8 @@ pub struct Limits {
 
 /// What one batch of an unhurried drain may take.
 const PER_BATCH: Duration = Duration::from_secs(60);
+/// What one batch of a steady drain may take: a line that swallows everything is given up sooner.
+const PER_STEADY_BATCH: Duration = Duration::from_secs(20);
 /// The largest batch; the driver divides it further if the server wants that.
 const LARGEST: (usize, usize) = (1000, 12 << 20);
 
@@ -30,6 +34,8 @@ impl Limits {
         Self {
             records: 16,
             bytes: 64 << 10,
+            largest: LARGEST,
+            per_batch: PER_BATCH,
             end: Some(end),
             end_of_one: Some(end_of_one),
         }
@@ -40,8 +46,19 @@ impl Limits {
         Self {
             records: 200,
             bytes: 1 << 20,
+            largest: LARGEST,
+            per_batch: PER_BATCH,
             end: None,
             end_of_one: None,
+        }
+    }
+
+    /// Batches that hold little memory, until the spool is empty: for a process that goes on.
+    pub fn steady() -> Self {
+        Self {
+            largest: (500, 1 << 20),
+            per_batch: PER_STEADY_BATCH,
+            ..Self::unhurried()
         }
     }
 
@@ -58,14 +75,14 @@ impl Limits {
         } else {
             self.end
         };
-        end.map_or(PER_BATCH, |end| {
+        end.map_or(self.per_batch, |end| {
             end.saturating_duration_since(Instant::now())
         })
     }
 
     fn double(&mut self) {
-        self.records = (self.records * 2).min(LARGEST.0);
-        self.bytes = (self.bytes * 2).min(LARGEST.1);
+        self.records = (self.records * 2).min(self.largest.0);
+        self.bytes = (self.bytes * 2).min(self.largest.1);
     }
 }
 

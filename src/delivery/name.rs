@@ -10,7 +10,7 @@ use crate::store;
 const FILE: &str = "name";
 
 /// Writes the name if it is not there yet.
-pub(super) fn write(spool: &Spool, store: &store::Settings) {
+pub fn write(spool: &Spool, store: &store::Settings) {
     let path = spool.folder().join(FILE);
     if !path.exists() {
         let name = format!("{}, database {}", store.servers(), store.database);

@@ -18,13 +18,15 @@ pub struct Settings {
     pub probe_every: Span,
     /// For how long such a try may last.
     pub probe_timeout: Span,
+    /// With `auto`, how long `serve` may take over an alert before the call goes its own way.
+    pub relay_timeout: Span,
 }
 
 /// Which way alerts go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// Today the same as `direct`.
+    /// To a `serve` that runs on this host with the same settings, else as `direct`.
     Auto,
     /// Straight to MongoDB, into the spool when that fails.
     Direct,
@@ -39,6 +41,7 @@ impl Default for Settings {
             deadline: Span(Duration::from_secs(2)),
             probe_every: Span(Duration::from_secs(10)),
             probe_timeout: Span(Duration::from_millis(250)),
+            relay_timeout: Span(Duration::from_millis(500)),
         }
     }
 }

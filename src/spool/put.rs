@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::error::{Result, io_error};
+use super::error::{Error, Result, io_error};
 use super::folder::{self, Listing};
 use super::record::{self, EntryRef};
 use super::sectors::Kind;
@@ -21,6 +21,15 @@ const CANDIDATES: usize = 4;
 /// How often others may be faster before it is an error; each time they have got on.
 const ATTEMPTS: usize = 100;
 
+/// What became of many entries.
+#[derive(Debug)]
+pub struct PutAll {
+    /// The first so many are durable.
+    pub kept: Vec<RecordId>,
+    /// Why the one behind them is not; the others behind it were not tried.
+    pub refused: Option<Error>,
+}
+
 enum Choice {
     Append(Box<Segment>, Tail),
     Create,
@@ -31,7 +40,34 @@ impl Spool {
     /// Keeps an entry; when this returns `Ok` it is durable. Never waits for another process for
     /// more than a few milliseconds.
     pub fn put(&self, entry: &EntryRef) -> Result<RecordId> {
-        let size = record::size(entry)?;
+        self.put_some(std::slice::from_ref(entry))?
+            .pop()
+            .ok_or_else(|| self.no_segment())
+    }
+
+    /// Keeps many entries in their order, as many as possible with one sync. Those that `kept`
+    /// names are durable; the one behind them is the one that was `refused`, and none behind that
+    /// has been tried.
+    pub fn put_all(&self, entries: &[EntryRef]) -> PutAll {
+        let mut kept = Vec::with_capacity(entries.len());
+        while let Some(rest) = entries.get(kept.len()..).filter(|rest| !rest.is_empty()) {
+            match self.put_some(rest) {
+                Ok(ids) => kept.extend(ids),
+                Err(error) => {
+                    let refused = Some(error);
+                    return PutAll { kept, refused };
+                }
+            }
+        }
+        PutAll {
+            kept,
+            refused: None,
+        }
+    }
+
+    /// Keeps the first entry and those behind it that go along, at least one.
+    fn put_some(&self, entries: &[EntryRef]) -> Result<Vec<RecordId>> {
+        let size = entries.first().map_or(Ok(0), record::size)?;
         let mut failed = false;
         for _ in 0..ATTEMPTS {
             let Some(listing) = folder::list(self.folder())? else {
@@ -41,16 +77,18 @@ impl Spool {
             let Some((segment, tail)) = self.choose_or_create(&listing, size)? else {
                 continue;
             };
-            match self.append(&segment, tail, entry) {
-                Ok(id) => return Ok(id),
+            match self.append(&segment, tail, entries) {
+                Ok(ids) => return Ok(ids),
                 Err(error) if failed => return Err(error),
                 Err(error) => log::error!("{error}; a new segment is tried"),
             }
             failed = true;
         }
-        Err(io_error("find a free segment in", self.folder())(
-            ErrorKind::WouldBlock.into(),
-        ))
+        Err(self.no_segment())
+    }
+
+    fn no_segment(&self) -> Error {
+        io_error("find a free segment in", self.folder())(ErrorKind::WouldBlock.into())
     }
 
     fn choose_or_create(
@@ -101,9 +139,9 @@ impl Spool {
         })
     }
 
-    /// Record, sync, the folder's sync if none is proven yet, hint: in this order.
-    fn append(&self, segment: &Segment, tail: Tail, entry: &EntryRef) -> Result<RecordId> {
-        let written = segment.append(tail.place, entry).and_then(|end| {
+    /// Records, sync, the folder's sync if none is proven yet, hint: in this order.
+    fn append(&self, segment: &Segment, tail: Tail, entries: &[EntryRef]) -> Result<Vec<RecordId>> {
+        let written = segment.append(tail.place, entries).and_then(|end| {
             if !tail.proven {
                 self.sync_names()?;
             }
@@ -112,10 +150,9 @@ impl Spool {
         match written {
             Ok(end) => {
                 hint(segment, end);
-                Ok(RecordId {
-                    segment: segment.number,
-                    seq: end.seq,
-                })
+                let segment = segment.number;
+                let seqs = tail.place.seq + 1..=end.seq;
+                Ok(seqs.map(|seq| RecordId { segment, seq }).collect())
             }
             Err(error) => {
                 seal(segment);

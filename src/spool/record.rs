@@ -90,23 +90,26 @@ pub(super) fn size(entry: &EntryRef) -> Result<usize> {
     Ok((HEAD + 4 + entry.options.len() + entry.raw.len()).next_multiple_of(ALIGN))
 }
 
-/// The record as it is written, and behind it the zero block that marks a clean tail.
-pub(super) fn encode(generation: u64, seq: u64, entry: &EntryRef) -> Result<Vec<u8>> {
+/// Adds the record as it is written. Behind the last one has to come a zero block, which marks a
+/// clean tail.
+pub(super) fn encode(generation: u64, seq: u64, entry: &EntryRef, out: &mut Vec<u8>) -> Result<()> {
     let size = size(entry)?;
-    let mut body = Vec::with_capacity(size + ALIGN);
-    body.extend_from_slice(&[0; 8]);
-    body.extend_from_slice(&narrow(4 + entry.options.len() + entry.raw.len()).to_le_bytes());
-    body.extend_from_slice(&[entry.source, 0, 0, 0]);
-    body.extend_from_slice(&seq.to_le_bytes());
-    body.extend_from_slice(&entry.received_at_ms.to_le_bytes());
-    body.extend_from_slice(&narrow(entry.options.len()).to_le_bytes());
-    body.extend_from_slice(entry.options);
-    body.extend_from_slice(entry.raw);
-    let crc = checksum(generation, body.get(8..).unwrap_or_default());
+    let from = out.len();
+    out.reserve(size + ALIGN);
+    out.extend_from_slice(&[0; 8]);
+    out.extend_from_slice(&narrow(4 + entry.options.len() + entry.raw.len()).to_le_bytes());
+    out.extend_from_slice(&[entry.source, 0, 0, 0]);
+    out.extend_from_slice(&seq.to_le_bytes());
+    out.extend_from_slice(&entry.received_at_ms.to_le_bytes());
+    out.extend_from_slice(&narrow(entry.options.len()).to_le_bytes());
+    out.extend_from_slice(entry.options);
+    out.extend_from_slice(entry.raw);
+    let crc = checksum(generation, out.get(from + 8..).unwrap_or_default());
     let head = MAGIC.into_iter().chain(crc.to_le_bytes());
-    body.iter_mut().zip(head).for_each(|(to, from)| *to = from);
-    body.resize(size + ALIGN, 0);
-    Ok(body)
+    let record = out.iter_mut().skip(from);
+    record.zip(head).for_each(|(to, from)| *to = from);
+    out.resize(from + size, 0);
+    Ok(())
 }
 
 /// The header at the start of `bytes`, if it could be one and its payload lies within them.

@@ -18,6 +18,8 @@ mod walk;
 
 /// A sector that was read while it was written is read again.
 const READS: usize = 4;
+/// The most that is written with one sync, unless the first record alone is longer.
+const AT_ONCE: usize = 1 << 20;
 
 /// An open segment, as it was when its sectors were read.
 #[derive(Debug)]
@@ -183,20 +185,36 @@ impl Segment {
         (generation == self.generation() && within).then_some(Place { offset, seq })
     }
 
-    /// Writes a record and waits until it is durable; gives its end. The hint is not written yet.
-    pub(super) fn append(&self, at: Place, entry: &EntryRef) -> Result<Place> {
-        let seq = at.seq + 1;
-        let record = record::encode(self.number, seq, entry)?;
-        write_at(&self.file, &record, at.offset).map_err(io_error("write", &self.path))?;
+    /// Writes the first record, and as many of those behind it as fit and go well with one sync;
+    /// waits until they are durable and gives their end. The hint is not written yet.
+    pub(super) fn append(&self, at: Place, entries: &[EntryRef]) -> Result<Place> {
+        let mut end = at;
+        let mut records = Vec::new();
+        for entry in entries {
+            let size = record::size(entry);
+            let size = match size {
+                Ok(size) if end == at || self.goes_along(end, size, records.len()) => size,
+                Err(error) if end == at => return Err(error),
+                // It gets its own error when its turn comes.
+                _ => break,
+            };
+            end.seq += 1;
+            end.offset += size as u64;
+            record::encode(self.number, end.seq, entry, &mut records)?;
+        }
+        records.resize(records.len() + ALIGN, 0);
+        write_at(&self.file, &records, at.offset).map_err(io_error("write", &self.path))?;
         step();
         self.file
             .sync_data()
             .map_err(io_error("sync", &self.path))?;
         step();
-        Ok(Place {
-            offset: at.offset + (record.len() - ALIGN) as u64,
-            seq,
-        })
+        Ok(end)
+    }
+
+    fn goes_along(&self, end: Place, size: usize, written: usize) -> bool {
+        let fits = end.offset + (size + ALIGN) as u64 <= self.length;
+        fits && written + size <= AT_ONCE && end.seq < u64::MAX
     }
 
     /// Writes the hint, the cursor or the seal; none is ever synced.

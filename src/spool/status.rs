@@ -28,6 +28,9 @@ pub struct Status {
     pub damaged: u64,
     /// Bytes that are free on the disk for this user.
     pub disk_free: u64,
+    /// Bytes that segments may still take: within `max_size`, dead letters' share and the disk's
+    /// reserve left out.
+    pub room: u64,
 }
 
 /// A record that waits, without its bytes.
@@ -91,17 +94,30 @@ impl Spool {
                 .find(|path| path.exists())
                 .unwrap_or(self.folder()),
         )?;
+        let segments = listing.bytes(self.folder());
+        let dead_share = dead.bytes.max(self.max_size() / 10);
+        let limit = self.max_size().saturating_sub(dead_share);
+        let reserve = self.reserve(&disk);
         Ok(Status {
+            room: limit
+                .saturating_sub(segments)
+                .min(disk.free.saturating_sub(reserve)),
             pending: all.records,
             pending_bytes: all.bytes,
             oldest_ms: all.oldest,
-            bytes_on_disk: listing.bytes(self.folder()).saturating_add(dead.bytes),
+            bytes_on_disk: segments.saturating_add(dead.bytes),
             max_size: self.max_size(),
             dead: dead.files as u64,
             dead_bytes: dead.bytes,
             damaged: dead.damaged as u64 + all.gaps,
             disk_free: disk.free,
         })
+    }
+
+    /// Whether no further segment can be made.
+    #[must_use]
+    pub fn is_full(&self, status: &Status) -> bool {
+        status.room < self.segment_size()
     }
 
     /// The first `limit` records that wait.

@@ -123,6 +123,37 @@ fn what_is_put_comes_out_as_it_was() {
 }
 
 #[test]
+fn many_are_put_together_in_their_order_across_segments() {
+    let Place { spool, .. } = &place(8 << 20);
+    let raws: Vec<Vec<u8>> = (0..900_u32)
+        .map(|number| [number.to_be_bytes().as_slice(), &[b'm'; 3000]].concat())
+        .collect();
+    let entries: Vec<_> = raws.iter().map(|raw| entry(raw)).collect();
+    let all = spool.put_all(&entries);
+    assert!(all.refused.is_none() && all.kept.is_sorted());
+    assert_eq!(all.kept.len(), 900);
+    assert!(all.kept.last().unwrap().segment > 1);
+    assert_eq!(drain_all(spool), raws);
+    assert!(spool.put_all(&[]).kept.is_empty());
+}
+
+#[test]
+fn of_many_those_before_the_refused_one_are_kept() {
+    let Place { spool, .. } = &place(512 << 10);
+    let large = vec![b'L'; record::MAX_RAW + 1];
+    let all = spool.put_all(&[entry(b"one"), entry(b"two"), entry(&large), entry(b"four")]);
+    assert_eq!(all.kept.len(), 2);
+    assert!(matches!(all.refused, Some(Error::TooLarge { .. })));
+    assert_eq!(drain_all(spool), [b"one", b"two"]);
+    let many = vec![entry(&[b'f'; 10_000]); 100];
+    let all = spool.put_all(&many);
+    assert!(matches!(all.refused, Some(Error::Full { .. })));
+    let kept = all.kept.len();
+    assert!((10..100).contains(&kept), "{kept}");
+    assert_eq!(drain_all(spool).len(), kept);
+}
+
+#[test]
 fn what_is_not_settled_comes_again() {
     let Place { spool, .. } = &place(8 << 20);
     spool.put(&entry(b"one")).unwrap();

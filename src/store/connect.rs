@@ -75,9 +75,28 @@ fn login_uri(settings: &Settings) -> Result<String, Error> {
     ))
 }
 
+/// A client for an async program. The secrets are read beside its thread: a command may take long.
+pub(super) async fn client(
+    settings: &Settings,
+    within: Duration,
+) -> Result<mongodb::Client, Error> {
+    let owned = settings.clone();
+    let uri = tokio::task::spawn_blocking(move || login_uri(&owned)).await;
+    let uri = uri.map_err(|_| Error::Unavailable("the secrets could not be read".to_owned()))??;
+    let options = options_of(&uri, settings, within).await?;
+    mongodb::Client::with_options(options).map_err(|error| refused(&error, settings))
+}
+
 pub(super) async fn options(settings: &Settings, within: Duration) -> Result<ClientOptions, Error> {
-    let uri = login_uri(settings)?;
-    let mut options = ClientOptions::parse(&uri)
+    options_of(&login_uri(settings)?, settings, within).await
+}
+
+async fn options_of(
+    uri: &str,
+    settings: &Settings,
+    within: Duration,
+) -> Result<ClientOptions, Error> {
+    let mut options = ClientOptions::parse(uri)
         .await
         .map_err(|error| refused(&error, settings))?;
     options

@@ -1,4 +1,7 @@
-//! The indexes of the alerts: what the API asks for by time, agent, risk and rule, and the TTL.
+//! The indexes of the alerts. Each begins with the site and one filter, goes on with the time, and
+//! ends with the fields of the other filters: a pair of filters is then decided on the keys, and
+//! only what is returned is read. `_id` is in none: it would take more than all other fields
+//! together (measured on Wazuh's samples: 175 bytes an alert for all of these, 11 % of the data).
 
 use std::time::Duration;
 
@@ -8,12 +11,20 @@ use mongodb::{Collection, Database, IndexModel};
 
 use super::{Error, Indexes, alerts, refusal, runs, states};
 
+/// Levels from here on have an index of their own, which is small because they are rare.
+pub(super) const GRAVE_LEVEL: i64 = 6;
+
+/// Everything by time; its other fields are what statistics count.
+pub(super) const TIME: &str = "site_time";
+pub(super) const AGENT: &str = "site_agent_time";
+pub(super) const RISK: &str = "site_risk_time";
+pub(super) const RULE: &str = "site_rule_time";
+pub(super) const GROUP: &str = "site_group_time";
+pub(super) const MITRE: &str = "site_mitre_time";
+pub(super) const LEVEL: &str = "site_level_time";
+
 /// Name and keys of each.
 pub(super) fn models() -> Vec<IndexModel> {
-    let plain = |name: &str, keys: Document| {
-        let options = IndexOptions::builder().name(name.to_owned()).build();
-        IndexModel::builder().keys(keys).options(options).build()
-    };
     // Sparse: while retention is off no alert has the field, and the index stays empty.
     let expiry = IndexOptions::builder()
         .name("expire".to_owned())
@@ -21,24 +32,54 @@ pub(super) fn models() -> Vec<IndexModel> {
         .expire_after(Duration::ZERO)
         .build();
     vec![
-        plain("time", doc! { "_timestamp": -1, "_id": -1 }),
         plain(
-            "agent_time",
-            doc! { "agent_id": 1, "_timestamp": -1, "_id": -1 },
+            TIME,
+            doc! { "_site": 1, "_timestamp": -1, "rule.level": 1, "_risk_score": 1, "agent_id": 1, "rule.id": 1 },
         ),
         plain(
-            "risk_time",
-            doc! { "_risk_score": 1, "_timestamp": -1, "_id": -1 },
+            AGENT,
+            doc! { "_site": 1, "agent_id": 1, "_timestamp": -1, "rule.level": 1, "_risk_score": 1 },
         ),
         plain(
-            "rule_time",
-            doc! { "rule.id": 1, "_timestamp": -1, "_id": -1 },
+            RISK,
+            doc! { "_site": 1, "_risk_score": 1, "_timestamp": -1, "rule.level": 1 },
+        ),
+        plain(
+            RULE,
+            doc! { "_site": 1, "rule.id": 1, "_timestamp": -1, "agent_id": 1, "rule.level": 1, "_risk_score": 1 },
+        ),
+        plain(
+            GROUP,
+            doc! { "_site": 1, "rule.groups": 1, "_timestamp": -1, "agent_id": 1, "rule.id": 1, "rule.level": 1, "_risk_score": 1 },
+        ),
+        partial(
+            MITRE,
+            doc! { "_site": 1, "rule.mitre.id": 1, "_timestamp": -1, "agent_id": 1, "rule.id": 1, "rule.level": 1, "_risk_score": 1 },
+            doc! { "rule.mitre.id": { "$exists": true } },
+        ),
+        partial(
+            LEVEL,
+            doc! { "_site": 1, "rule.level": 1, "_timestamp": -1 },
+            doc! { "rule.level": { "$gte": GRAVE_LEVEL } },
         ),
         IndexModel::builder()
             .keys(doc! { "_expire_at": 1 })
             .options(expiry)
             .build(),
     ]
+}
+
+fn plain(name: &str, keys: Document) -> IndexModel {
+    let options = IndexOptions::builder().name(name.to_owned()).build();
+    IndexModel::builder().keys(keys).options(options).build()
+}
+
+fn partial(name: &str, keys: Document, only: Document) -> IndexModel {
+    let options = IndexOptions::builder()
+        .name(name.to_owned())
+        .partial_filter_expression(only)
+        .build();
+    IndexModel::builder().keys(keys).options(options).build()
 }
 
 /// The indexes of a collection that `collect` fills; none for one that it does not know. `_site`
@@ -61,10 +102,11 @@ fn of_inventory(collection: &str) -> Vec<IndexModel> {
         ],
         "software_inventory" => vec![
             of_agent(doc! { "name": 1 }),
-            // Who has this package? The version decides over a vulnerability.
+            // Who has this package? The version decides over a vulnerability; it stands behind the
+            // agent, since people read the answer by agent.
             named(
-                "package",
-                doc! { "_site": 1, "name": 1, "version": 1, "_removed_at": 1 },
+                "agents_of_package",
+                doc! { "_site": 1, "name": 1, "agent_id": 1, "version": 1, "_removed_at": 1 },
             ),
         ],
         "syscheck" => vec![of_agent(doc! { "mtime": -1 })],

@@ -146,7 +146,7 @@ impl Spool {
             });
         }
         let room = folder::room(self.folder())?;
-        let reserve = room.total / 100 * u64::from(self.settings.disk_reserve.0);
+        let reserve = self.reserve(&room);
         if room.free < reserve.saturating_add(needed) {
             return Err(Error::DiskLow {
                 folder: folder(),

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use super::{Error, Place, RecordId, Spool, drainer, entry, eventually, quick_folder, spool};
+use super::{
+    Error, Place, PutAll, RecordId, Spool, drainer, entry, eventually, quick_folder, spool,
+};
 use crate::spool::{file, folder};
 
 mod harm;
@@ -72,7 +74,9 @@ impl Model {
 
     fn act(&mut self) {
         match self.random.below(100) {
-            0..40 => self.put(3000),
+            0..30 => self.put(3000),
+            30..38 => self.put_many(3000),
+            38..40 => self.put_many(60_000),
             40..46 => self.put(40_000),
             46..48 => self.put(300_000),
             48..58 => self.drain(true),
@@ -95,21 +99,37 @@ impl Model {
         raw.extend(self.random.bytes(length));
         self.counter += 1;
         match self.spool().put(&entry(&raw)) {
-            Ok(id) => {
-                self.blind.remove(&id.segment);
-                // By id, not by time: while a test beside this one starts a process, that holds
-                // copies of our locks, and the record goes to another segment.
-                let at = self.waiting.partition_point(|waiting| waiting.id < id);
-                self.waiting.insert(at, Waiting { id, raw });
-            }
-            Err(Error::Full {
-                used,
-                needed,
-                limit,
-                ..
-            }) => assert!(used + needed > limit),
-            Err(error) => panic!("{error}"),
+            Ok(id) => self.kept(id, raw),
+            Err(error) => assert_full(&error),
         }
+    }
+
+    fn put_many(&mut self, limit: usize) {
+        let mut raws: Vec<Vec<u8>> = Vec::new();
+        for _ in 0..=self.random.below(30) {
+            let length = self.random.below(limit);
+            let mut raw = format!("<{:08}>", self.counter).into_bytes();
+            raw.extend(self.random.bytes(length));
+            self.counter += 1;
+            raws.push(raw);
+        }
+        let entries: Vec<_> = raws.iter().map(|raw| entry(raw)).collect();
+        let PutAll { kept, refused } = self.spool().put_all(&entries);
+        assert_eq!(refused.is_none(), kept.len() == raws.len());
+        for (id, raw) in kept.into_iter().zip(raws) {
+            self.kept(id, raw);
+        }
+        if let Some(error) = refused {
+            assert_full(&error);
+        }
+    }
+
+    fn kept(&mut self, id: RecordId, raw: Vec<u8>) {
+        self.blind.remove(&id.segment);
+        // By id, not by time: while a test beside this one starts a process, that holds copies of
+        // our locks, and the record goes to another segment.
+        let at = self.waiting.partition_point(|waiting| waiting.id < id);
+        self.waiting.insert(at, Waiting { id, raw });
     }
 
     fn drain(&mut self, settle: bool) {
@@ -198,6 +218,18 @@ impl Model {
             self.spool().dead_drop(&letter.id).unwrap();
         }
         self.rotten.clear();
+    }
+}
+
+fn assert_full(error: &Error) {
+    match error {
+        Error::Full {
+            used,
+            needed,
+            limit,
+            ..
+        } => assert!(used + needed > *limit),
+        error => panic!("{error}"),
     }
 }
 

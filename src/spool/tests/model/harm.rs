@@ -36,8 +36,13 @@ impl Model {
         let garbage = if self.random.below(2) == 0 {
             // Random, so that what an earlier torn write has left cannot complete it.
             let raw = self.random.bytes(2000);
-            let whole = record::encode(segment.number, tail.seq + 1, &entry(&raw)).unwrap();
-            let length = 1 + self.random.below(whole.len() - 100);
+            let mut whole = Vec::new();
+            // Of a group the first records may be whole: then they are there, though nobody was
+            // told. This one tears in its first.
+            for seq in tail.seq + 1..=tail.seq + 1 + self.random.below(3) as u64 {
+                record::encode(segment.number, seq, &entry(&raw), &mut whole).unwrap();
+            }
+            let length = 1 + self.random.below(raw.len() - 100);
             whole[..length].to_vec()
         } else {
             let length = 1 + self.random.below(5000);

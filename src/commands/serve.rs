@@ -1,0 +1,76 @@
+//! `serve`: the resident service, made from the settings.
+
+use anyhow::Result;
+
+use super::collect::{self, Wanted};
+use super::{Format, status};
+use crate::config::{Fault, Settings};
+use crate::home::Home;
+use crate::serve::{self, Parts, Periodic};
+use crate::store;
+
+/// Serves until it is asked to stop; `listen` counts before the settings.
+///
+/// # Errors
+///
+/// Settings, a port that is taken, a file that cannot be read.
+pub fn run(listen: Option<&str>, settings: &Settings, home: &Home) -> Result<u8> {
+    home.enter()?;
+    let mut serve = settings.serve.clone();
+    if let Some(address) = listen {
+        serve
+            .listen_on(address)
+            .map_err(|why| Fault(format!("--listen: {why}")))?;
+    }
+    let parts = Parts {
+        serve,
+        site: settings
+            .site
+            .clone()
+            .unwrap_or_else(|| "default".to_owned()),
+        store: settings.store.clone(),
+        spool: settings.spool.clone(),
+        delivery: settings.delivery.clone(),
+        enricher: settings.enricher()?,
+        filter: settings.filter(),
+        home: home.clone(),
+        relay_key: settings.relay_key(
+            &settings
+                .store
+                .destination()
+                .map_err(|error| fault(&error))?,
+        ),
+        periodic: periodic(settings, home)?,
+    };
+    match serve::run(parts) {
+        Ok(()) => Ok(status::DONE),
+        Err(serve::Fault::Settings(why)) => Err(Fault(why).into()),
+        Err(error @ serve::Fault::Start(_)) => Err(error.into()),
+    }
+}
+
+fn fault(error: &store::Error) -> Fault {
+    Fault(error.to_string())
+}
+
+/// The collection inside the service, if `collect.every` asks for it.
+fn periodic(settings: &Settings, home: &Home) -> Result<Option<Periodic>, Fault> {
+    let Some(every) = settings.collect.every else {
+        return Ok(None);
+    };
+    if !settings.wazuh_api.is_configured() {
+        let why = "collect.every is set, but not wazuh_api.url: whose inventory?";
+        return Err(Fault(why.to_owned()));
+    }
+    let (settings, home) = (settings.clone(), home.clone());
+    let work = move || {
+        // What is missing it has said itself, and the next run goes on with it.
+        if let Err(error) = collect::run(&Wanted::usual(), &settings, &home, Format::Quiet) {
+            log::error!("the inventory is not collected: {error:#}; it is tried again");
+        }
+    };
+    Ok(Some(Periodic {
+        every: every.0,
+        work: Box::new(work),
+    }))
+}

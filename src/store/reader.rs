@@ -1,0 +1,300 @@
+//! The door for questions: asynchronous, for whoever serves them. Every query has a limit of its own
+//! in documents and in time, and is answered from an index where the indexes are there.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+mod filter;
+mod inventory;
+mod json;
+mod listing;
+mod plan;
+mod position;
+mod site;
+mod source;
+mod stats;
+mod tail;
+
+pub use filter::AlertFilter;
+pub use inventory::{Freshness, InventoryList, Order, Rows};
+pub use json::Shape;
+pub use listing::Listing;
+pub use position::Position;
+pub use stats::{Bucket, By};
+pub use tail::{Event, Tail};
+
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
+use mongodb::error::{Error as DriverError, ErrorKind};
+use mongodb::{Collection, Database};
+use tokio::sync::OnceCell;
+
+use crate::inventory::{AGENTS, KINDS, Kind};
+
+use super::{Error, Indexes, Settings, alerts, connect, indexes, refusal};
+
+/// How long the search for a server may take.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long a question may take that only proves that somebody answers.
+const PING_TIME: Duration = Duration::from_secs(1);
+/// How long the server may work on one page.
+const PAGE_TIME: Duration = Duration::from_secs(10);
+/// How long the server may work on a list without a limit, all its batches together.
+const STREAM_TIME: Duration = Duration::from_secs(15 * 60);
+/// How long one answer of the server may take on the wire: the driver has no limit of its own.
+const ANSWER_TIME: Duration = Duration::from_secs(20);
+/// More are not counted.
+pub const COUNTED: u64 = 10_000;
+/// Connections at most: each has a stack in mongod.
+const POOL: u32 = 10;
+/// `MaxTimeMSExpired` and what an unknown zone, or a lost position in the oplog, is answered with
+/// (<https://www.mongodb.com/docs/manual/reference/error-codes/>).
+const TOO_SLOW: i32 = 50;
+const UNKNOWN_ZONE: i32 = 40485;
+const HISTORY_LOST: [i32; 4] = [136, 260, 280, 286];
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// MongoDB cannot be asked now, or broke off.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The settings do not lead to a MongoDB.
+    #[error("{0}")]
+    Settings(String),
+    /// It would take longer than a question may.
+    #[error("the question takes MongoDB too long; narrow it with since, until, site or agent_id")]
+    TooSlow,
+    /// More sites than one list can be merged from.
+    #[error("there are too many sites for one list; name one with site=")]
+    TooManySites,
+    /// MongoDB does not know the time zone.
+    #[error("the time zone is not known; write for example Europe/Berlin or +02:00")]
+    UnknownZone,
+    /// The position to go on from is no longer in MongoDB's log.
+    #[error("the position is too old")]
+    HistoryLost,
+}
+
+impl From<DriverError> for Fault {
+    fn from(error: DriverError) -> Self {
+        if let ErrorKind::Command(command) = error.kind.as_ref() {
+            match command.code {
+                TOO_SLOW => return Self::TooSlow,
+                UNKNOWN_ZONE => return Self::UnknownZone,
+                code if HISTORY_LOST.contains(&code) => return Self::HistoryLost,
+                _ => {}
+            }
+        }
+        refusal::sort(&error).into()
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Settings(why) => Self::Settings(why),
+            Error::Unavailable(why) | Error::Rejected(why) => Self::Unavailable(why),
+        }
+    }
+}
+
+/// Which part of a list.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// How many documents at most; none is all of them.
+    pub limit: Option<u64>,
+    /// Where the page before ended.
+    pub after: Option<Position>,
+    /// Only these fields (dotted); empty is all.
+    pub fields: Vec<String>,
+}
+
+/// One document.
+#[derive(Debug, Clone)]
+pub struct Record(RawDocumentBuf);
+
+impl Record {
+    fn raw(&self) -> &RawDocument {
+        &self.0
+    }
+
+    /// The document's bytes, to recognise it again.
+    pub fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+/// How many there are, up to `COUNTED`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// The number, at most `COUNTED`.
+    pub value: u64,
+    /// Whether there are more.
+    pub is_capped: bool,
+}
+
+/// What is remembered for a moment: the names of each collection's indexes.
+type Remembered = Mutex<HashMap<String, (Instant, Arc<HashSet<String>>)>>;
+
+/// A client for questions; connects with the first one. Only within a runtime that drives network
+/// and time.
+#[derive(Clone)]
+pub struct Reader {
+    settings: Arc<Settings>,
+    database: Arc<OnceCell<Database>>,
+    indexes: Arc<Remembered>,
+}
+
+impl Reader {
+    /// Connects to nothing yet: MongoDB and even its name may be away.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            settings: Arc::new(settings.clone()),
+            database: Arc::default(),
+            indexes: Arc::default(),
+        }
+    }
+
+    /// Asks for a sign of life.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`, `Settings`.
+    pub async fn ping(&self) -> Result<(), Fault> {
+        let ping = async {
+            let database = self.database().await?;
+            let ping = database.run_command(doc! { "ping": 1 }).await;
+            ping.map(drop).map_err(Fault::from)
+        };
+        let ping = tokio::time::timeout(PING_TIME, ping).await;
+        ping.unwrap_or_else(|_| Err(no_answer(PING_TIME)))
+    }
+
+    /// Closes the connections.
+    pub async fn close(&self) {
+        if let Some(database) = self.database.get() {
+            database.client().clone().shutdown().immediate(true).await;
+        }
+    }
+
+    /// Creates missing indexes of the inventory that is there; the Python service left it without.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`, `Settings`.
+    pub async fn create_inventory_indexes(&self) -> Result<Indexes, Fault> {
+        let database = self.database().await?;
+        let there = database.list_collection_names().await?;
+        let kinds = inventory_kinds().map(|kind| kind.collection);
+        let there: Vec<&str> = kinds
+            .filter(|name| there.iter().any(|there| there == name))
+            .collect();
+        if there.is_empty() {
+            return Ok(Indexes::LeftAlone);
+        }
+        Ok(indexes::create_for_inventory(database.clone(), &there).await?)
+    }
+
+    /// The alerts that a filter lets through, newest first.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`, `Settings`, `TooManySites`.
+    pub async fn alerts(&self, filter: &AlertFilter, page: Page) -> Result<Listing, Fault> {
+        let (sites, there) = self
+            .surroundings(alerts::NAME, filter.site.as_deref())
+            .await?;
+        let plan = plan::of(filter, &sites, &there);
+        Ok(Listing::of_alerts(
+            self.collection(alerts::NAME).await?,
+            plan,
+            filter,
+            page,
+        ))
+    }
+
+    /// How many alerts a filter lets through.
+    ///
+    /// # Errors
+    ///
+    /// As `alerts`, and `TooSlow`.
+    pub async fn count(&self, filter: &AlertFilter) -> Result<Count, Fault> {
+        let (sites, there) = self
+            .surroundings(alerts::NAME, filter.site.as_deref())
+            .await?;
+        let plan = plan::of(filter, &sites, &there);
+        plan::count(self.database().await?, &plan, filter).await
+    }
+
+    /// The alert with this `_id`, if it is of the site.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`, `Settings`.
+    pub async fn alert(&self, id: &str, site: Option<&str>) -> Result<Option<Record>, Fault> {
+        let mut ids = vec![Bson::from(id)];
+        // The Python service's documents may have MongoDB's own.
+        ids.extend(ObjectId::parse_str(id).ok().map(Bson::from));
+        let mut filter = doc! { "_id": { "$in": ids } };
+        filter.extend(site::condition(site));
+        let collection = self.collection(alerts::NAME).await?;
+        let find = collection.find_one(filter).max_time(PAGE_TIME);
+        Ok(answer(async { Ok(find.await?) }).await?.map(Record))
+    }
+
+    async fn database(&self) -> Result<&Database, Fault> {
+        let open = || async {
+            let mut options = connect::options(&self.settings, CONNECT).await?;
+            options.max_pool_size = Some(POOL);
+            options.max_idle_time = Some(Duration::from_secs(120));
+            let client = mongodb::Client::with_options(options)
+                .map_err(|error| connect::refused(&error, &self.settings))?;
+            Ok::<_, Error>(client.database(&self.settings.database))
+        };
+        Ok(self.database.get_or_try_init(open).await?)
+    }
+
+    async fn collection(&self, name: &str) -> Result<Collection<RawDocumentBuf>, Fault> {
+        Ok(self.database().await?.collection(name))
+    }
+}
+
+fn inventory_kinds() -> impl Iterator<Item = &'static Kind> {
+    KINDS.iter().chain([&AGENTS])
+}
+
+fn no_answer(within: Duration) -> Fault {
+    let within = within.as_millis();
+    Fault::Unavailable(format!("MongoDB gave no answer within {within} ms"))
+}
+
+/// One exchange with the server, which may freeze after connecting.
+async fn answer<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let answer = tokio::time::timeout(ANSWER_TIME, work).await;
+    answer.unwrap_or_else(|_| Err(no_answer(ANSWER_TIME)))
+}
+
+/// Adds conditions; those on one field count together.
+fn and(into: &mut Document, more: Document) {
+    for (name, condition) in more {
+        let both = match into.remove(&name) {
+            None => condition,
+            Some(there) => {
+                let mut both = operators(there);
+                both.extend(operators(condition));
+                both.into()
+            }
+        };
+        into.insert(name, both);
+    }
+}
+
+/// `x` is short for `{$eq: x}`; none of our values is a document itself.
+fn operators(condition: Bson) -> Document {
+    match condition {
+        Bson::Document(operators) => operators,
+        value => doc! { "$eq": value },
+    }
+}

@@ -1,0 +1,116 @@
+//! What alerts can be filtered by, as conditions.
+
+use mongodb::bson::{Bson, DateTime, Document, doc};
+
+/// Which alerts. Each that is set has to hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AlertFilter {
+    /// `_site`.
+    pub site: Option<String>,
+    /// `_risk_score`: critical, high, medium, low.
+    pub risk_score: Option<String>,
+    /// `agent_id`.
+    pub agent_id: Option<String>,
+    /// `rule.id`.
+    pub rule_id: Option<String>,
+    /// One of `rule.groups`.
+    pub group: Option<String>,
+    /// One of `rule.mitre.id`.
+    pub mitre: Option<String>,
+    /// The least `rule.level`, 0 to 16.
+    pub level_min: Option<i64>,
+    /// Not before, in milliseconds since 1970.
+    pub since: Option<i64>,
+    /// Before, in milliseconds since 1970.
+    pub until: Option<i64>,
+    /// Text in `rule.description` or `full_log`, whatever its case.
+    pub q: Option<String>,
+}
+
+/// One condition on one field.
+pub(super) struct Part {
+    pub(super) field: &'static str,
+    pub(super) condition: Bson,
+}
+
+impl AlertFilter {
+    /// Everything but site, time and text.
+    pub(super) fn parts(&self) -> Vec<Part> {
+        let equal = |field, value: &Option<String>| {
+            let condition = Bson::from(value.clone()?);
+            Some(Part { field, condition })
+        };
+        let level = self.level_min.map(|least| Part {
+            field: "rule.level",
+            condition: doc! { "$gte": least }.into(),
+        });
+        [
+            equal("rule.mitre.id", &self.mitre),
+            equal("rule.groups", &self.group),
+            equal("rule.id", &self.rule_id),
+            equal("agent_id", &self.agent_id),
+            equal("_risk_score", &self.risk_score),
+            level,
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// The condition of the text, which no index knows.
+    pub(super) fn text(&self) -> Document {
+        let Some(text) = &self.q else {
+            return Document::new();
+        };
+        let pattern = doc! { "$regex": escape(text), "$options": "i" };
+        doc! { "$or": [{ "rule.description": pattern.clone() }, { "full_log": pattern }] }
+    }
+
+    /// Everything but the site, of documents whose fields lie below `prefix`.
+    pub(super) fn whole(&self, prefix: &str) -> Vec<Document> {
+        let below = |name: &str| format!("{prefix}{name}");
+        let mut all: Vec<Document> = self
+            .parts()
+            .into_iter()
+            .map(|part| doc! { below(part.field): part.condition })
+            .collect();
+        if let Some(since) = self.since {
+            all.push(doc! { below("_timestamp"): { "$gte": DateTime::from_millis(since) } });
+        }
+        if let Some(until) = self.until {
+            all.push(doc! { below("_timestamp"): { "$lt": DateTime::from_millis(until) } });
+        }
+        if let Some(text) = &self.q {
+            let pattern = doc! { "$regex": escape(text), "$options": "i" };
+            let fields = ["rule.description", "full_log"];
+            let either: Vec<_> = fields
+                .map(|field| doc! { below(field): pattern.clone() })
+                .into();
+            all.push(doc! { "$or": either });
+        }
+        all
+    }
+}
+
+/// The text as a regular expression that finds just it.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if c.is_ascii_punctuation() {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_not_a_pattern() {
+        assert_eq!(escape("a.b (c)"), "a\\.b \\(c\\)");
+        assert_eq!(escape("Zoé 7"), "Zoé 7");
+    }
+}

@@ -1,0 +1,252 @@
+//! Every question is answered from an index, whatever filters meet: counted by mongod's own profiler
+//! over what the running service asked, and compared with a plain filter in memory.
+
+use std::io::Write as _;
+
+use mongodb::bson::{Bson, doc};
+use mongodb::sync::Database;
+
+use crate::api_data::{Known, ask, column, fill, now, path, reads, rfc3339, right, service};
+use crate::json::Json;
+use crate::mongod;
+use crate::service::Service;
+use crate::wazuh::{ALERTS, Wazuh};
+
+/// How many alerts lie there; a million shows that it makes no difference.
+fn count() -> usize {
+    let set = std::env::var("CUSTOM_MONGO_TEST_ALERTS").ok();
+    set.map_or(30_000, |count| count.parse().expect("a number"))
+}
+
+struct Watched {
+    database: Database,
+    service: Service,
+    all: Vec<Known>,
+    _home: Wazuh,
+}
+
+#[test]
+fn every_filter_and_pair_of_filters_reads_little_more_than_it_returns() {
+    let (home, service) = service("api_pairs");
+    let database = mongod::shared().database("api_pairs");
+    let now = now();
+    let all = fill(&database, count(), now);
+    let watched = Watched {
+        database,
+        service,
+        all,
+        _home: home,
+    };
+    let filters: Vec<(&str, String)> = vec![
+        ("site", "north".into()),
+        ("risk_score", "critical".into()),
+        ("agent_id", "007".into()),
+        ("rule_id", "550".into()),
+        ("group", "web".into()),
+        ("mitre", "T1110".into()),
+        ("level_min", "10".into()),
+        ("level_min", "5".into()),
+        ("since", rfc3339(now - 3_600_000)),
+        ("until", rfc3339(now - 1_800_000)),
+        // Nobody has these.
+        ("agent_id", "999".into()),
+        ("rule_id", "1".into()),
+        ("site", "south".into()),
+        ("mitre", "T9999".into()),
+        ("level_min", "16".into()),
+    ];
+    watched.check(&[]);
+    for (place, first) in filters.iter().enumerate() {
+        watched.check(std::slice::from_ref(first));
+        for second in &filters[place + 1..] {
+            if first.0 != second.0 {
+                watched.check(&[first.clone(), second.clone()]);
+            }
+        }
+    }
+    let three = [
+        ("group", "web".into()),
+        ("mitre", "T1110".into()),
+        ("agent_id", "007".into()),
+    ];
+    watched.check(&three);
+    // A text reads documents, but only those of its window and its filter.
+    watched.compare(&[("q", "alpha17".into())], 1000);
+    watched.compare(&[("q", "alpha17".into()), ("agent_id", "007".into())], 1000);
+}
+
+#[test]
+fn a_small_page_reads_little_too() {
+    let (home, service) = service("api_small_pages");
+    let database = mongod::shared().database("api_small_pages");
+    let all = fill(&database, 5000, now());
+    let watched = Watched {
+        database,
+        service,
+        all,
+        _home: home,
+    };
+    for question in [
+        vec![],
+        vec![("group", "web".to_owned()), ("mitre", "T1110".to_owned())],
+    ] {
+        let (read, ()) = reads(&watched.database, || {
+            let mut question = question.clone();
+            question.push(("limit", "1".into()));
+            ask(&watched.service, &path("/api/alerts", &question));
+        });
+        assert!(read <= 102, "{question:?} read {read} documents");
+    }
+}
+
+#[test]
+fn counting_reads_no_document() {
+    let (home, service) = service("api_counts");
+    let database = mongod::shared().database("api_counts");
+    let all = fill(&database, 12_000, now());
+    let watched = Watched {
+        database,
+        service,
+        all,
+        _home: home,
+    };
+    let question = vec![("group", "web".to_owned()), ("agent_id", "007".to_owned())];
+    let expected = right(&watched.all, &question).len();
+    let (read, ()) = reads(&watched.database, || {
+        let mut question = question.clone();
+        question.extend([("count", "true".to_owned()), ("limit", "1".to_owned())]);
+        let answer = ask(&watched.service, &path("/api/alerts", &question));
+        assert_eq!(
+            (&answer["count"], &answer["count_capped"]),
+            (&expected.into(), &false.into())
+        );
+        let answer = ask(&watched.service, "/api/alerts?count=1&limit=1");
+        assert_eq!(
+            (&answer["count"], &answer["count_capped"]),
+            (&10_000.into(), &true.into())
+        );
+        let answer = ask(&watched.service, "/api/alerts/stats");
+        assert_eq!(answer["total"], 12_000);
+    });
+    assert!(read <= 10, "{read} documents were read");
+}
+
+#[test]
+fn the_indexes_stay_under_a_quarter_of_the_data() {
+    let wazuh = Wazuh::new("api_index_size");
+    let file = wazuh.home.join("alerts.json");
+    let mut out = std::fs::File::create(&file).unwrap();
+    let lines: Vec<Json> = ALERTS.lines().map(Json::read).collect();
+    for round in 0..200 {
+        for (place, alert) in lines.iter().enumerate() {
+            let second = 1_748_872_000 + round * 60 + place;
+            let alert = alert
+                .clone()
+                .with("id", Json::Text(format!("{second}.{round}{place}")));
+            let time = rfc3339(i64::try_from(second * 1000 + place).unwrap());
+            writeln!(out, "{}", alert.with("timestamp", Json::Text(time))).unwrap();
+        }
+    }
+    let stored = wazuh.run(&["backfill", &file.display().to_string()]);
+    assert!(stored.status.success(), "{stored:?}");
+    let database = mongod::shared().database("api_index_size");
+    mongod::shared().admin(doc! { "fsync": 1 });
+    let stats = database
+        .run_command(doc! { "collStats": "alerts" })
+        .run()
+        .unwrap();
+    let data = number(stats.get("size"));
+    let indexes = number(stats.get("totalIndexSize"));
+    println!(
+        "{} alerts, indexes {:.1} % of the data",
+        stats.get("count").unwrap(),
+        100.0 * indexes / data
+    );
+    assert!(indexes < data / 4.0, "{indexes} of {data}: {stats}");
+}
+
+#[test]
+fn inventory_is_read_from_its_indexes() {
+    let wazuh = Wazuh::new("api_inventory_index");
+    let database = mongod::shared().database("api_inventory_index");
+    let packages = database.collection::<mongodb::bson::Document>("software_inventory");
+    for agent in 0..10 {
+        let row = |number: usize| {
+            let mut row = doc! {
+                "_site": "default", "agent_id": format!("{agent:03}"), "name": format!("package{number:04}"), "version": "1",
+                "size": i64::try_from(number).unwrap(),
+            };
+            if number % 3 == 0 {
+                row.insert("_removed_at", mongodb::bson::DateTime::now());
+            }
+            row
+        };
+        packages.insert_many((0..1500).map(row)).run().unwrap();
+        let agent =
+            doc! { "_site": "default", "agent_id": format!("{agent:03}"), "status": "active" };
+        database
+            .collection("agents")
+            .insert_one(agent)
+            .run()
+            .unwrap();
+    }
+    let service = Service::start(&wazuh);
+    let indexes = || packages.list_index_names().run().unwrap().len();
+    while indexes() < 3 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    for (path, expected) in [
+        ("/api/agents/003/software?limit=50", 50),
+        ("/api/agents/003/software?limit=0", 1000),
+        ("/api/software?name=package0001&limit=3", 3),
+        ("/api/software?name=package0001&version=2", 0),
+        ("/api/software?name=package0003&history=1", 10),
+        ("/api/agents?status=active&limit=5", 5),
+        ("/api/agents/003", 1),
+    ] {
+        let (read, found) = reads(&database, || {
+            ask(&service, path)["data"].as_array().unwrap().len()
+        });
+        assert_eq!(found, expected, "{path}");
+        assert!(read <= 2 * found + 100, "{path} read {read} documents");
+    }
+}
+
+fn number(value: Option<&Bson>) -> f64 {
+    value.unwrap().to_string().parse().unwrap()
+}
+
+impl Watched {
+    /// Reads a few pages: right, and with little reading.
+    fn check(&self, question: &[(&str, String)]) {
+        let (read, (returned, pages)) = reads(&self.database, || self.compare(question, 3));
+        let most = 2 * returned + 100 * pages;
+        assert!(
+            read <= most,
+            "{question:?}: {read} documents read, {returned} returned on {pages} pages"
+        );
+    }
+
+    /// Compares so many pages with the right answer; how many documents on how many pages.
+    fn compare(&self, question: &[(&str, String)], pages: usize) -> (usize, usize) {
+        let right = right(&self.all, question);
+        let (mut seen, mut next, mut asked) = (Vec::new(), String::new(), 0);
+        while asked < pages {
+            let mut given = question.to_vec();
+            given.extend([("fields", "_id".to_owned()), ("limit", "100".to_owned())]);
+            if !next.is_empty() {
+                given.push(("next", next));
+            }
+            let answer = ask(&self.service, &path("/api/alerts", &given));
+            asked += 1;
+            seen.extend(column(&answer, "_id"));
+            next = answer["next"].as_str().unwrap_or_default().to_owned();
+            if next.is_empty() {
+                assert_eq!(seen, right, "{question:?}: the end");
+                return (seen.len(), asked);
+            }
+        }
+        assert_eq!(seen, right[..seen.len()], "{question:?}: {asked} pages");
+        (seen.len(), asked)
+    }
+}

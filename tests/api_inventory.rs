@@ -1,0 +1,398 @@
+//! Agents and their inventory: every kind, its age, its past, and who may see which site.
+
+use mongodb::bson::{Bson, DateTime, Document, doc};
+use mongodb::sync::Database;
+use serde_json::json;
+
+use crate::api_data::{ask, column, fill, now, right, service};
+use crate::mongod;
+use crate::service::Service;
+use crate::wazuh::Wazuh;
+
+const CHECKED: i64 = 1_748_872_043_199;
+
+/// A row as `collect` stores it.
+fn row(site: &str, agent: &str, name: &str, version: &str) -> Document {
+    doc! {
+        "_id": format!("{site}{agent}{name}{version}"), "_site": site, "agent_id": agent, "name": name,
+        "version": version, "log_type": "software_inventory", "_fetched_at": DateTime::from_millis(CHECKED),
+    }
+}
+
+fn removed(mut row: Document) -> Document {
+    row.insert("_removed_at", DateTime::from_millis(CHECKED));
+    row
+}
+
+fn state(site: &str, agent: &str, kind: &str, digest: &str) -> Document {
+    doc! {
+        "_id": format!("{site}{agent}{kind}"), "_site": site, "agent_id": agent, "kind": kind,
+        "checked_at": DateTime::from_millis(CHECKED), "read_at": DateTime::from_millis(CHECKED - 1000),
+        "complete": true, "count": 3_i64, "digest": digest,
+    }
+}
+
+fn put(database: &Database, collection: &str, documents: &[Document]) {
+    database
+        .collection::<Document>(collection)
+        .insert_many(documents)
+        .run()
+        .unwrap();
+}
+
+#[test]
+fn inventory_comes_with_its_age_and_its_past() {
+    let (_home, service) = service("api_inventory");
+    let database = mongod::shared().database("api_inventory");
+    let mut odd = row("default", "001", "a", "0");
+    odd.insert("name", Bson::Null);
+    let rows = [
+        row("default", "001", "zlib", "1.3"),
+        row("default", "001", "bash", "5.2"),
+        removed(row("default", "001", "curl", "7.88")),
+        row("default", "002", "curl", "8.0"),
+        odd,
+    ];
+    put(&database, "software_inventory", &rows);
+    put(
+        &database,
+        "collect_state",
+        &[state("default", "001", "software", "ab")],
+    );
+
+    let answer = ask(&service, "/api/agents/001/software");
+    assert_eq!(column(&answer, "name"), ["bash", "zlib", "-"]);
+    let fresh = &answer["freshness"][0];
+    assert_eq!(fresh["checked_at"], "2025-06-02T13:47:23.199Z");
+    assert_eq!(
+        (&fresh["complete"], &fresh["count"], &fresh["site"]),
+        (&json!(true), &json!(3), &json!("default"))
+    );
+    let age = (now() - CHECKED) / 1000;
+    assert!(
+        (fresh["age_seconds"].as_i64().unwrap() - age).abs() < 60,
+        "{fresh}"
+    );
+    assert_eq!(
+        column(
+            &ask(&service, "/api/agents/001/software?history=true"),
+            "name"
+        ),
+        ["bash", "curl", "zlib", "-"]
+    );
+    let (mut seen, mut next) = (Vec::new(), String::new());
+    for _ in 0..4 {
+        let page = ask(&service, &format!("/api/agents/001/software?limit=1{next}"));
+        seen.extend(column(&page, "name"));
+        next = format!("&next={}", page["next"].as_str().unwrap_or_default());
+        if page["next"].is_null() {
+            break;
+        }
+    }
+    assert_eq!(seen, ["bash", "zlib", "-"]);
+    assert_eq!(
+        column(&ask(&service, "/api/software?name=curl"), "agent_id"),
+        ["002"]
+    );
+    assert_eq!(
+        column(
+            &ask(&service, "/api/software?name=curl&history=1"),
+            "agent_id"
+        ),
+        ["001", "002"]
+    );
+    assert_eq!(
+        column(
+            &ask(&service, "/api/software?name=curl&version=9"),
+            "agent_id"
+        ),
+        Vec::<String>::new()
+    );
+    assert_eq!(ask(&service, "/api/agents/777/software")["data"], json!([]));
+}
+
+#[test]
+fn every_kind_has_a_path() {
+    let (_home, service) = service("api_kinds");
+    let database = mongod::shared().database("api_kinds");
+    for (kind, collection) in [
+        ("osinfo", "os_info"),
+        ("software", "software_inventory"),
+        ("hotfixes", "hotfixes"),
+        ("syscheck", "syscheck"),
+        ("hardware", "hardware"),
+        ("network_interfaces", "network_interfaces"),
+        ("network_addresses", "network_addresses"),
+        ("network_protocols", "network_protocols"),
+        ("users", "users"),
+        ("groups", "groups"),
+        ("services", "services"),
+        ("browser_extensions", "browser_extensions"),
+        ("ports", "ports"),
+        ("processes", "processes"),
+        ("sca_policies", "sca_policies"),
+        ("sca_checks", "sca_checks"),
+        ("rootcheck", "rootcheck"),
+    ] {
+        // Without a site, as the Python service stored it.
+        put(
+            &database,
+            collection,
+            &[doc! { "agent_id": "001", "from": kind }],
+        );
+        put(
+            &database,
+            collection,
+            &[doc! { "agent_id": "001", "from": kind, "_site": "default" }],
+        );
+        let path = format!("/api/agents/001/{kind}");
+        assert_eq!(
+            column(&ask(&service, &path), "from"),
+            [kind, kind],
+            "{kind}"
+        );
+        let page = ask(&service, &format!("{path}?limit=1&site=default"));
+        let next = page["next"].as_str().expect("a second page");
+        let second = ask(
+            &service,
+            &format!("{path}?limit=1&site=default&next={next}"),
+        );
+        assert_eq!(
+            (column(&second, "from"), &second["next"]),
+            (vec![kind.to_owned()], &json!(null)),
+            "{kind}"
+        );
+    }
+    let date = |seconds: i64| DateTime::from_millis(seconds * 1000);
+    let files = [
+        doc! { "agent_id": "003", "path": "old", "mtime": date(1) },
+        doc! { "agent_id": "003", "path": "new", "mtime": date(9) },
+        doc! { "agent_id": "003", "path": "text", "mtime": "2025-06-02T00:00:00Z" },
+        doc! { "agent_id": "003", "path": "later text", "mtime": "2025-06-03T00:00:00Z" },
+    ];
+    put(&database, "syscheck", &files);
+    let expected = ["new", "old", "later text", "text"];
+    assert_eq!(
+        column(&ask(&service, "/api/agents/003/syscheck"), "path"),
+        expected
+    );
+}
+
+#[test]
+fn who_has_an_answer_already_gets_no_second_one() {
+    let (_home, service) = service("api_etag");
+    let database = mongod::shared().database("api_etag");
+    put(
+        &database,
+        "agents",
+        &[doc! { "agent_id": "001", "status": "active", "_site": "default" }],
+    );
+    put(
+        &database,
+        "software_inventory",
+        &[row("default", "001", "bash", "5.2")],
+    );
+    put(
+        &database,
+        "os_info",
+        &[doc! { "agent_id": "001", "_site": "default", "os": "Debian" }],
+    );
+    put(
+        &database,
+        "collect_state",
+        &[
+            state("default", "001", "software", "ab"),
+            state("default", "001", "osinfo", "cd"),
+        ],
+    );
+    for path in [
+        "/api/agents",
+        "/api/agents/001/software",
+        "/api/agents/001/osinfo",
+    ] {
+        let first = service.get(path, &[]);
+        let etag = first
+            .header("etag")
+            .unwrap_or_else(|| panic!("{path}: {first:?}"))
+            .to_owned();
+        let again = service.get(path, &[("if-none-match", &format!("\"x\", {etag}"))]);
+        assert_eq!(
+            (again.status, again.header("etag"), again.body.len()),
+            (304, Some(etag.as_str()), 0),
+            "{path}"
+        );
+        let other = service.get(
+            &format!("{path}?fields=agent_id"),
+            &[("if-none-match", &etag)],
+        );
+        assert_eq!(other.status, 200, "{path}: another answer");
+        assert_eq!(service.get(path, &[("if-none-match", "\"x\"")]).status, 200);
+        let set = doc! { "$set": { "status": "disconnected", "digest": "ef" } };
+        for collection in ["agents", "collect_state"] {
+            database
+                .collection::<Document>(collection)
+                .update_many(doc! {}, set.clone())
+                .run()
+                .unwrap();
+        }
+        let changed = service.get(path, &[("if-none-match", &etag)]);
+        assert_eq!(changed.status, 200, "{path}: it changed");
+        let back = doc! { "$set": { "status": "active", "digest": "ab" } };
+        for collection in ["agents", "collect_state"] {
+            database
+                .collection::<Document>(collection)
+                .update_many(doc! {}, back.clone())
+                .run()
+                .unwrap();
+        }
+    }
+    let past = service.get("/api/agents/001/software?history=true", &[]);
+    assert_eq!(past.header("etag"), None);
+}
+
+#[test]
+fn agents_that_have_vanished_are_the_past() {
+    let (_home, service) = service("api_agents");
+    let database = mongod::shared().database("api_agents");
+    let agent =
+        |id: &str, status: &str| doc! { "agent_id": id, "status": status, "_site": "default" };
+    put(
+        &database,
+        "agents",
+        &[
+            agent("002", "active"),
+            agent("001", "disconnected"),
+            removed(agent("003", "active")),
+        ],
+    );
+    assert_eq!(
+        column(&ask(&service, "/api/agents"), "agent_id"),
+        ["001", "002"]
+    );
+    assert_eq!(
+        column(&ask(&service, "/api/agents?history=true"), "agent_id"),
+        ["001", "002", "003"]
+    );
+    assert_eq!(
+        column(&ask(&service, "/api/agents?status=active"), "agent_id"),
+        ["002"]
+    );
+    assert_eq!(
+        column(&ask(&service, "/api/agents/002"), "status"),
+        ["active"]
+    );
+    assert_eq!(service.get("/api/agents/003", &[]).status, 404);
+    assert_eq!(
+        column(&ask(&service, "/api/agents/003?history=true"), "status"),
+        ["active"]
+    );
+    put(
+        &database,
+        "collect_state",
+        &[state("default", "*", "agents", "ab")],
+    );
+    for path in ["/api/agents", "/api/agents/002"] {
+        let fresh = &ask(&service, path)["freshness"][0];
+        assert_eq!(fresh["checked_at"], "2025-06-02T13:47:23.199Z", "{path}");
+    }
+    let run = |at: i64| doc! { "site": "default", "started_at": DateTime::from_millis(at), "outcome": at.to_string() };
+    put(&database, "collect_runs", &[run(1), run(3), run(2)]);
+    assert_eq!(
+        column(&ask(&service, "/api/collect/runs"), "outcome"),
+        ["3", "2", "1"]
+    );
+    assert_eq!(
+        column(
+            &ask(&service, "/api/collect/runs?limit=1&site=default"),
+            "outcome"
+        ),
+        ["3"]
+    );
+    assert_eq!(
+        ask(&service, "/api/collect/runs?site=north")["data"],
+        json!([])
+    );
+}
+
+#[test]
+fn a_token_of_a_site_sees_that_site_alone() {
+    let wazuh = Wazuh::new("api_sites");
+    let token = |name: &str, site: &[&str]| {
+        let mut words = vec!["token", "new", "--name", name, "--scope", "read"];
+        words.extend(site);
+        let output = wazuh.run(&words);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let north = token("north", &["--site", "north"]);
+    let everywhere = token("everywhere", &[]);
+    let database = mongod::shared().database("api_sites");
+    let service = Service::start(&wazuh);
+    crate::api_data::wait_for_indexes(&database);
+    let all = fill(&database, 400, now());
+    put(
+        &database,
+        "software_inventory",
+        &[
+            row("north", "001", "bash", "5.2"),
+            row("default", "001", "bash", "5.1"),
+        ],
+    );
+    put(
+        &database,
+        "agents",
+        &[
+            row("north", "001", "x", "1"),
+            row("default", "001", "y", "1"),
+        ],
+    );
+    put(
+        &database,
+        "collect_state",
+        &[
+            state("north", "001", "software", "ab"),
+            state("default", "001", "software", "cd"),
+        ],
+    );
+    let get = |path: &str, token: &str| {
+        service.get(path, &[("authorization", &format!("Bearer {token}"))])
+    };
+    let own = [("site", "north".to_owned())];
+    let seen = get("/api/alerts?limit=0&fields=_id", &north).json();
+    assert_eq!(column(&seen, "_id"), right(&all, &own));
+    let seen = get("/api/alerts?limit=0&fields=_id", &everywhere).json();
+    assert_eq!(column(&seen, "_id"), right(&all, &[]));
+    assert_eq!(get("/api/alerts?site=default", &north).status, 403);
+    assert_eq!(get("/api/alerts?site=north", &north).status, 200);
+    assert_eq!(get("/api/alerts", "wrong").status, 401);
+    let foreign = right(&all, &[("site", "default".to_owned())])[0];
+    assert_eq!(get(&format!("/api/alerts/{foreign}"), &north).status, 404);
+    assert_eq!(
+        get(&format!("/api/alerts/{foreign}"), &everywhere).status,
+        200
+    );
+    for path in [
+        "/api/agents/001/software",
+        "/api/software?name=bash",
+        "/api/agents",
+        "/api/agents/001",
+    ] {
+        assert_eq!(
+            column(&get(path, &north).json(), "_site"),
+            ["north"],
+            "{path}"
+        );
+        assert_eq!(
+            get(path, &everywhere).json()["data"]
+                .as_array()
+                .unwrap()
+                .len(),
+            2,
+            "{path}"
+        );
+    }
+    let fresh = get("/api/agents/001/software", &north).json();
+    assert_eq!(fresh["freshness"].as_array().unwrap().len(), 1, "{fresh}");
+    let total = get("/api/alerts/stats", &north).json()["total"].clone();
+    assert_eq!(total, right(&all, &own).len());
+}

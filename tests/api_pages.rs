@@ -1,0 +1,504 @@
+//! Lists: what the Python service gave, pages that stay right while alerts arrive, and lists without
+//! an end that cost no memory.
+
+use std::collections::HashSet;
+use std::io::Read as _;
+use std::time::Duration;
+
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{DateTime, Document, doc};
+
+use crate::api_data::{
+    Dice, Known, ask, column, fill, insert, now, path, right, service, wait_for_indexes,
+};
+use crate::http;
+use crate::mongod::{self, Mongod};
+use crate::service::Service;
+use crate::wazuh::Wazuh;
+
+/// As the Python service stored it: Wazuh's id or MongoDB's own, and the time as a text.
+fn python(number: i32, agent: &str, risk: &str) -> Document {
+    let time = format!(
+        "2025-06-02T21:{:02}:{:02}.000+0800",
+        number / 60,
+        number % 60
+    );
+    let mut alert = doc! {
+        "timestamp": time, "rule": { "level": 5, "description": "x" }, "agent": { "id": agent },
+        "id": format!("1748872{number:03}.1"), "agent_id": agent, "_risk_score": risk,
+        "_assessment_category": "configuration", "_processed_at": DateTime::from_millis(1_748_872_043_199),
+    };
+    if number % 2 == 0 {
+        alert.insert("_id", ObjectId::new());
+    } else {
+        alert.insert("_id", format!("1748872{number:03}.1"));
+    }
+    alert
+}
+
+#[test]
+fn a_database_of_the_python_service_gives_the_same_answers() {
+    let (_home, service) = service("api_python");
+    let database = mongod::shared().database("api_python");
+    let agents = ["001", "002"];
+    let risks = ["low", "high", "critical"];
+    let of = |number: usize| {
+        python(
+            i32::try_from(number).unwrap(),
+            agents[number % 2],
+            risks[number % 3],
+        )
+    };
+    let alerts: Vec<Document> = (0..250).map(of).collect();
+    database
+        .collection::<Document>("alerts")
+        .insert_many(&alerts)
+        .run()
+        .unwrap();
+    let time = |alert: &Document| alert.get_str("timestamp").unwrap().to_owned();
+    let mut expected: Vec<String> = alerts.iter().map(time).collect();
+    expected.sort();
+    expected.reverse();
+
+    let answer = ask(&service, "/api/alerts");
+    assert_eq!(answer["status"], "success");
+    assert_eq!(column(&answer, "timestamp"), expected[..100]);
+    assert!(
+        answer["data"][0].get("_id").is_none(),
+        "{}",
+        answer["data"][0]
+    );
+    assert_eq!(
+        answer["data"][0]["_processed_at"],
+        "2025-06-02T13:47:23.199Z"
+    );
+    assert_eq!(
+        column(
+            &ask(&service, "/api/alerts?limit=3&risk_score=&agent_id="),
+            "timestamp"
+        ),
+        expected[..3]
+    );
+    let of_agent = |agent: &str, risk: Option<&str>| -> Vec<String> {
+        let wanted = |alert: &&Document| {
+            alert.get_str("agent_id").is_ok_and(|id| id == agent)
+                && risk.is_none_or(|risk| alert.get_str("_risk_score").unwrap() == risk)
+        };
+        let mut found: Vec<String> = alerts.iter().filter(wanted).map(time).collect();
+        found.sort();
+        found.reverse();
+        found
+    };
+    let all = ask(&service, "/api/agents/002/alerts");
+    assert_eq!(column(&all, "timestamp"), of_agent("002", None));
+    let some = ask(
+        &service,
+        "/api/alerts?agent_id=001&risk_score=critical&limit=500",
+    );
+    assert_eq!(
+        column(&some, "timestamp"),
+        of_agent("001", Some("critical"))
+    );
+    assert_eq!(
+        ask(&service, "/api/agents/777/alerts")["data"],
+        serde_json::json!([])
+    );
+    // Pages of them, too, whatever their ids are.
+    assert_eq!(walk(&service, "/api/alerts?limit=7", "timestamp"), expected);
+    // Their time is found although it is only a text.
+    let since = "2025-06-02T21:02:00.000%2B0800";
+    let late = ask(&service, &format!("/api/alerts?limit=500&since={since}"));
+    let wanted: Vec<&String> = expected
+        .iter()
+        .filter(|time| time.as_str() >= "2025-06-02T21:02:00")
+        .collect();
+    assert_eq!(
+        column(&late, "timestamp").iter().collect::<Vec<_>>(),
+        wanted
+    );
+
+    // New alerts come before those without a date, each once.
+    let fresh = fill(&database, 30, now());
+    let mixed = walk(&service, "/api/alerts?limit=9&with_id=true", "_id");
+    assert_eq!(mixed.len(), 280);
+    assert_eq!(mixed[..30], right(&fresh, &[]));
+    assert_eq!(mixed.iter().collect::<HashSet<_>>().len(), 280);
+    let id = alerts[0].get_object_id("_id").unwrap().to_hex();
+    assert_eq!(
+        ask(&service, &format!("/api/alerts/{id}"))["data"]["_id"],
+        id
+    );
+}
+
+/// All pages of a list, one field of each document.
+#[track_caller]
+fn walk(service: &Service, path: &str, field: &str) -> Vec<String> {
+    let (mut seen, mut next) = (Vec::new(), String::new());
+    loop {
+        let answer = ask(service, &format!("{path}{next}"));
+        seen.extend(column(&answer, field));
+        match answer["next"].as_str() {
+            Some(position) => next = format!("&next={position}"),
+            None => return seen,
+        }
+    }
+}
+
+#[test]
+fn pages_are_right_while_alerts_arrive() {
+    let (_home, service) = service("api_arriving");
+    let database = mongod::shared().database("api_arriving");
+    let now = now();
+    let all = fill(&database, 700, now);
+    let (mut seen, mut next, mut round) = (Vec::new(), String::new(), 0);
+    let mut dice = Dice::new();
+    loop {
+        let answer = ask(&service, &format!("/api/alerts?limit=37&fields=_id{next}"));
+        seen.extend(column(&answer, "_id"));
+        let Some(position) = answer["next"].as_str() else {
+            break;
+        };
+        next = format!("&next={position}");
+        // Newer ones, and one in the same millisecond as the last of the page, before it in order.
+        round += 1;
+        let last = all.iter().find(|known| Some(&known.id) == seen.last());
+        for number in 0..5 {
+            let mut late = Known::made(100_000 + round * 10 + number, now, &mut dice);
+            late.time = if number == 0 {
+                last.map_or(now, |last| last.time)
+            } else {
+                now + 1000
+            };
+            late.id = format!("f{:031x}", round * 10 + number);
+            insert(&database, &[late]);
+        }
+    }
+    let ours: Vec<String> = seen
+        .iter()
+        .filter(|id| !id.starts_with('f'))
+        .cloned()
+        .collect();
+    assert_eq!(
+        ours,
+        right(&all, &[]),
+        "every alert that was there, once and in order"
+    );
+    assert_eq!(seen.iter().collect::<HashSet<_>>().len(), seen.len());
+    assert!(round > 10);
+}
+
+#[test]
+fn alerts_of_one_millisecond_are_told_apart() {
+    let (_home, service) = service("api_ties");
+    let database = mongod::shared().database("api_ties");
+    let time = now();
+    let mut dice = Dice::new();
+    let mut all: Vec<Known> = (0..2600)
+        .map(|number| Known::made(number, time, &mut dice))
+        .collect();
+    for (place, known) in all.iter_mut().enumerate() {
+        known.time = time - i64::try_from(place / 2500).unwrap();
+    }
+    insert(&database, &all);
+    assert_eq!(
+        walk(&service, "/api/alerts?limit=97&fields=_id", "_id"),
+        right(&all, &[])
+    );
+    assert_eq!(
+        walk(&service, "/api/alerts?limit=0&fields=_id", "_id"),
+        right(&all, &[])
+    );
+    let agent = [("agent_id", "007".to_owned())];
+    assert_eq!(
+        walk(
+            &service,
+            "/api/alerts?agent_id=007&limit=20&fields=_id",
+            "_id"
+        ),
+        right(&all, &agent)
+    );
+}
+
+#[test]
+fn a_position_counts_for_its_question_alone() {
+    let (_home, service) = service("api_position");
+    fill(&mongod::shared().database("api_position"), 50, now());
+    let answer = ask(&service, "/api/alerts?limit=3&risk_score=low");
+    let next = answer["next"].as_str().unwrap().to_owned();
+    ask(
+        &service,
+        &format!("/api/alerts?limit=9&fields=rule&risk_score=low&next={next}"),
+    );
+    let wrong = [
+        format!("/api/alerts?limit=3&next={next}"),
+        format!("/api/alerts?risk_score=low&next={}", &next[1..]),
+        format!(
+            "/api/alerts?risk_score=low&next={}_{}",
+            &next[..30],
+            &next[31..]
+        ),
+        format!("/api/agents/001/alerts?risk_score=low&next={next}"),
+        "/api/alerts?next=AAAA".to_owned(),
+    ];
+    for path in wrong {
+        let answer = service.get(&path, &[]);
+        assert_eq!(answer.status, 400, "{path}: {}", answer.text());
+        assert!(
+            answer.json()["message"]
+                .as_str()
+                .unwrap()
+                .starts_with("next:"),
+            "{}",
+            answer.text()
+        );
+    }
+}
+
+#[test]
+fn a_wrong_parameter_is_named() {
+    let (_home, service) = service("api_wrong");
+    for (path, name) in [
+        ("/api/alerts?limit=ten", "limit"),
+        ("/api/alerts?limit=-1", "limit"),
+        ("/api/alerts?risk_score=huge", "risk_score"),
+        ("/api/alerts?level_min=17", "level_min"),
+        ("/api/alerts?since=yesterday", "since"),
+        ("/api/alerts?since=2026-01-01T00:00:00", "since"),
+        ("/api/alerts?since=1h&until=2h", "since"),
+        ("/api/alerts?fields=a,,b", "fields"),
+        ("/api/alerts?fields=$where", "fields"),
+        ("/api/alerts?with_id=maybe", "with_id"),
+        ("/api/alerts?limt=1", "limt"),
+        ("/api/alerts?limit=1&limit=2", "limit"),
+        ("/api/alerts?agent_id=%00", "agent_id"),
+        ("/api/alerts/stats?by=colour", "by"),
+        ("/api/alerts/stats?bucket=0hour", "bucket"),
+        ("/api/alerts/stats?bucket=minute&since=365d", "bucket"),
+        ("/api/alerts/stats?zone=Atlantis", "zone"),
+        ("/api/software?version=1", "name"),
+        ("/api/agents?agent_id=1", "agent_id"),
+        ("/api/alerts/stream?since=1h", "since"),
+        ("/api/alerts/stream?last_event_id=x", "last_event_id"),
+    ] {
+        let answer = service.get(path, &[]);
+        assert_eq!(answer.status, 400, "{path}: {}", answer.text());
+        let message = answer.json()["message"].as_str().unwrap().to_owned();
+        assert!(message.contains(name), "{path}: {message}");
+    }
+    for path in [
+        "/api/alerts/none",
+        "/api/agents/none",
+        "/api/agents/001/colours",
+        "/api/colours",
+    ] {
+        let answer = service.get(path, &[]);
+        assert_eq!(
+            (answer.status, answer.json()["status"].as_str()),
+            (404, Some("error")),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn fields_are_those_that_were_asked_for() {
+    let (_home, service) = service("api_fields");
+    let database = mongod::shared().database("api_fields");
+    let all = fill(&database, 5, now());
+    let first = |question: &str| {
+        ask(&service, &format!("/api/alerts?limit=1&{question}"))["data"][0].clone()
+    };
+    let names = |value: &serde_json::Value| -> Vec<String> {
+        value.as_object().unwrap().keys().cloned().collect()
+    };
+    assert_eq!(
+        names(&first("fields=rule.id,agent_id")),
+        ["rule", "agent_id"]
+    );
+    assert_eq!(names(&first("fields=rule.id,agent_id")["rule"]), ["id"]);
+    assert_eq!(names(&first("fields=rule.id,rule")["rule"]).len() > 2, true);
+    assert_eq!(names(&first("fields=_id")), ["_id"]);
+    assert_eq!(names(&first("fields=none")), Vec::<String>::new());
+    assert!(names(&first("with_id=true")).contains(&"_id".to_owned()));
+    assert!(!names(&first("")).contains(&"_id".to_owned()));
+    let newest = right(&all, &[])[0].to_owned();
+    let one = ask(&service, &format!("/api/alerts/{newest}"));
+    assert_eq!(one["data"]["_id"], newest);
+}
+
+#[test]
+fn statistics_name_their_window_and_zone() {
+    let (_home, service) = service("api_stats");
+    let database = mongod::shared().database("api_stats");
+    // Two hours on either side of the night when clocks change in Berlin.
+    let night = DateTime::parse_rfc3339_str("2026-03-28T22:00:00Z")
+        .unwrap()
+        .timestamp_millis();
+    let mut dice = Dice::new();
+    let all: Vec<Known> = (0..600_usize)
+        .map(|number| {
+            let mut known = Known::made(number, night, &mut dice);
+            known.time = night + i64::try_from(number).unwrap() * 300_000;
+            known
+        })
+        .collect();
+    insert(&database, &all);
+    let question = [
+        ("since", "2026-03-28T22:00:00Z".to_owned()),
+        ("until", "2026-03-30T23:00:00Z".to_owned()),
+        ("zone", "Europe/Berlin".to_owned()),
+        ("bucket", "day".to_owned()),
+    ];
+    let answer = ask(&service, &path("/api/alerts/stats", &question));
+    let inside = right(&all, &question[..2]).len();
+    assert_eq!(answer["total"], inside);
+    assert_eq!(
+        (&answer["zone"], &answer["bucket"]),
+        (&"Europe/Berlin".into(), &"1 day".into())
+    );
+    let days = column_of(&answer["data"]["time"], "value");
+    assert_eq!(
+        days,
+        [
+            "2026-03-27T23:00:00.000Z",
+            "2026-03-28T23:00:00.000Z",
+            "2026-03-29T22:00:00.000Z",
+            "2026-03-30T22:00:00.000Z"
+        ]
+    );
+    // 23 hours of twelve alerts.
+    assert_eq!(answer["data"]["time"][1]["count"], 23 * 12);
+    for (by, field) in [
+        ("risk", "risk_score"),
+        ("rule", "rule_id"),
+        ("agent", "agent_id"),
+    ] {
+        for one in answer["data"][by].as_array().unwrap() {
+            let wanted = [
+                question[0].clone(),
+                question[1].clone(),
+                (field, one["value"].as_str().unwrap().to_owned()),
+            ];
+            assert_eq!(one["count"], right(&all, &wanted).len(), "{by} {one}");
+        }
+    }
+    let filtered = ask(
+        &service,
+        &path(
+            "/api/alerts/stats",
+            &[
+                question[0].clone(),
+                question[1].clone(),
+                ("group", "web".to_owned()),
+                ("by", "risk".to_owned()),
+            ],
+        ),
+    );
+    assert_eq!(
+        filtered["total"],
+        right(
+            &all,
+            &[
+                question[0].clone(),
+                question[1].clone(),
+                ("group", "web".to_owned())
+            ]
+        )
+        .len()
+    );
+    assert!(filtered["data"].get("rule").is_none());
+    assert_eq!(
+        ask(&service, "/api/alerts/stats")["total"],
+        0,
+        "the last day"
+    );
+}
+
+fn column_of(list: &serde_json::Value, field: &str) -> Vec<String> {
+    list.as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one[field].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Alerts of two kilobytes.
+fn fill_large(database: &mongodb::sync::Database, count: usize) {
+    let now = now();
+    let mut dice = Dice::new();
+    for batch in 0..count / 1000 {
+        let known: Vec<Known> = (0..1000)
+            .map(|number| {
+                let mut known = Known::made(batch * 1000 + number, now, &mut dice);
+                known.agent = "001".to_owned();
+                known.text = "x".repeat(2000);
+                known
+            })
+            .collect();
+        insert(database, &known);
+    }
+}
+
+#[test]
+fn a_list_without_a_limit_costs_no_memory() {
+    let (_home, service) = service("api_streaming");
+    fill_large(&mongod::shared().database("api_streaming"), 20_000);
+    ask(&service, "/api/agents/001/alerts?limit=500");
+    let before = service.memory();
+    let answer = service.get("/api/agents/001/alerts", &[]);
+    let after = service.memory();
+    assert_eq!(answer.json()["data"].as_array().unwrap().len(), 20_000);
+    assert!(answer.body.len() > 40_000_000);
+    assert!(
+        after < before + (8 << 20),
+        "{before} bytes before, {after} after"
+    );
+}
+
+#[test]
+fn a_list_that_breaks_off_does_not_look_whole() {
+    let server = Mongod::replica_set();
+    let home = Wazuh::with_uri(&server.uri(), "api_broken");
+    let service = Service::start(&home);
+    wait_for_indexes(&server.database("api_broken"));
+    fill_large(&server.database("api_broken"), 20_000);
+    let mut connection = http::connect(service.address);
+    connection
+        .send(
+            b"GET /api/agents/001/alerts HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
+        )
+        .unwrap();
+    let mut begin = [0; 4096];
+    let read = connection.stream.read_exact(&mut begin);
+    let head = String::from_utf8_lossy(&begin);
+    assert!(
+        read.is_ok() && begin.starts_with(b"HTTP/1.1 200"),
+        "{head}{}",
+        service.log()
+    );
+    std::thread::sleep(Duration::from_millis(300));
+    server.stop();
+    let mut rest = Vec::new();
+    // Either way the connection ends: by a reset, or without the last chunk.
+    connection.stream.read_to_end(&mut rest).ok();
+    assert!(
+        rest.len() < 40_000_000,
+        "it was all read before the server stopped"
+    );
+    assert!(
+        !rest.ends_with(b"0\r\n\r\n"),
+        "a list that broke off ends like a whole one"
+    );
+    let refused = service.get("/api/alerts", &[]);
+    assert_eq!(
+        (refused.status, refused.header("retry-after").is_some()),
+        (503, true)
+    );
+    assert!(
+        !refused.whole().contains("127.0.0.1"),
+        "{}",
+        refused.whole()
+    );
+    server.start();
+    service.wait_for("/api/alerts?limit=1", |answer| answer.status == 200);
+}

@@ -1,0 +1,410 @@
+//! Who may come in, what he may, and what nobody gets to see.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use crate::service::Service;
+use crate::wazuh::Wazuh;
+
+/// A header that says that a request came through a proxy: /metrics then wants a token.
+const FROM_AFAR: (&str, &str) = ("x-forwarded-for", "192.0.2.1");
+
+fn new_token(wazuh: &Wazuh, name: &str, scope: &str) -> String {
+    let output = wazuh.run(&["token", "new", "--name", name, "--scope", scope]);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// The status of /metrics from afar with this token.
+fn metrics(service: &Service, token: &str) -> u16 {
+    service
+        .get("/metrics", &[FROM_AFAR, ("x-auth-token", token)])
+        .status
+}
+
+#[test]
+fn a_token_opens_what_its_scope_says() {
+    let wazuh = Wazuh::new("serve_scopes");
+    let read = new_token(&wazuh, "reader", "read");
+    let ingest = new_token(&wazuh, "sender", "ingest");
+    let admin = new_token(&wazuh, "boss", "admin");
+    let service = Service::start(&wazuh);
+    for (token, status) in [(&read, 200), (&admin, 200), (&ingest, 403)] {
+        assert_eq!(metrics(&service, token), status);
+    }
+    let missing = service.get("/metrics", &[FROM_AFAR]);
+    assert_eq!(
+        (missing.status, missing.header("www-authenticate")),
+        (401, Some("Bearer"))
+    );
+    assert_eq!(missing.json()["status"], "error");
+    let bearer = format!("Bearer {read}");
+    for header in [
+        ("x-api-key", read.as_str()),
+        ("authorization", bearer.as_str()),
+    ] {
+        assert_eq!(service.get("/metrics", &[FROM_AFAR, header]).status, 200);
+    }
+    assert_eq!(metrics(&service, &read[..read.len() - 1]), 401);
+    assert_eq!(metrics(&service, ""), 401);
+    // In an address it would be in logs: it does not count there.
+    let path = format!("/metrics?token={read}&x-auth-token={read}");
+    assert_eq!(service.get(&path, &[FROM_AFAR]).status, 401);
+    // This machine may see how things are, and everybody whether it lives.
+    assert_eq!(service.get("/metrics", &[]).status, 200);
+    assert_eq!(service.get("/healthz", &[FROM_AFAR]).status, 200);
+    let log = service.stop().1;
+    assert!(
+        log.contains("token=reader") && log.contains("token=boss"),
+        "{log}"
+    );
+    assert!(
+        ![&read, &ingest, &admin]
+            .iter()
+            .any(|token| log.contains(*token)),
+        "{log}"
+    );
+}
+
+#[test]
+fn tokens_count_and_end_while_the_service_runs() {
+    let wazuh = Wazuh::new("serve_live_tokens");
+    let first = new_token(&wazuh, "first", "read");
+    let service = Service::start(&wazuh);
+    let second = new_token(&wazuh, "second", "read");
+    becomes(&service, &second, 200);
+    let listed = wazuh.json("token list");
+    let names: Vec<_> = listed["tokens"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["name"])
+        .collect();
+    assert_eq!(names, ["first", "second"]);
+    assert!(!listed.to_string().contains(&first) && !listed.to_string().contains("hash"));
+    for name in ["first", "second"] {
+        assert!(wazuh.run(&["token", "drop", name]).status.success());
+    }
+    becomes(&service, &first, 401);
+    // The last one is gone, and the door stays shut.
+    assert_eq!(metrics(&service, &second), 401);
+    assert_eq!(service.get("/metrics", &[FROM_AFAR]).status, 401);
+    fs::write(wazuh.state().join("tokens.json"), "{").unwrap();
+    service.get("/metrics", &[FROM_AFAR]);
+    std::thread::sleep(Duration::from_millis(1100));
+    assert_eq!(service.get("/metrics", &[FROM_AFAR]).status, 401);
+}
+
+fn becomes(service: &Service, token: &str, status: u16) {
+    let begun = Instant::now();
+    while metrics(service, token) != status {
+        assert!(begun.elapsed() < Duration::from_secs(5), "it stays another");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_token_is_kept_as_a_hash_that_only_its_owner_reads() {
+    let wazuh = Wazuh::new("serve_hashes");
+    let token = new_token(&wazuh, "one", "read");
+    let path = wazuh.state().join("tokens.json");
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    assert!(!fs::read_to_string(&path).unwrap().contains(&token[4..]));
+    let again = wazuh.run(&["token", "new", "--name", "one", "--scope", "read"]);
+    assert_eq!(again.status.code(), Some(1));
+    let unknown = wazuh.run(&["token", "drop", "two"]);
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("token list"));
+    let scope = wazuh.run(&["token", "new", "--name", "x", "--scope", "all"]);
+    assert_eq!(scope.status.code(), Some(2));
+}
+
+#[test]
+fn tokens_of_the_settings_count_too() {
+    let mut wazuh = Wazuh::new("serve_settings_tokens");
+    // printf %s abc | sha256sum
+    let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    wazuh.settings(&format!(
+        "[serve.tokens.abc]\nhash = \"{hash}\"\nscope = [\"read\"]\n"
+    ));
+    wazuh
+        .environment
+        .push(("WEBHOOK_AUTH_TOKEN", "as-before".to_owned()));
+    let service = Service::start(&wazuh);
+    assert_eq!(metrics(&service, "abc"), 200);
+    assert_eq!(metrics(&service, "as-before"), 200);
+    assert_eq!(metrics(&service, "as-befor"), 401);
+    assert!(!service.stop().1.contains("as-before"));
+
+    wazuh.environment.clear();
+    let path = wazuh.home.join("etc/token");
+    fs::write(&path, "from-a-file\n").unwrap();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+    wazuh.settings(&format!("[serve]\nauth_token_file = {path:?}\n"));
+    assert_eq!(metrics(&Service::start(&wazuh), "from-a-file"), 200);
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+    let output = wazuh.run(&["serve", "--listen", "127.0.0.1:0"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    assert!(
+        said.contains("chmod 640") && !said.contains("from-a-file"),
+        "{said}"
+    );
+}
+
+#[test]
+fn other_machines_get_in_only_by_tls_and_token_or_by_a_clear_word() {
+    let wazuh = Wazuh::new("serve_beyond");
+    let refused = |missing: &[&str]| {
+        let output = wazuh.run(&["serve", "--listen", "0.0.0.0:0"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(78), "{said}");
+        assert!(said.contains("insecure_listen"), "{said}");
+        assert!(missing.iter().all(|word| said.contains(word)), "{said}");
+    };
+    refused(&["TLS", "token"]);
+    new_token(&wazuh, "one", "read");
+    refused(&["TLS"]);
+    wazuh.settings("[serve]\ninsecure_listen = true\n");
+    let service = Service::start_on(&wazuh, "0.0.0.0:0");
+    let port = service.address.port();
+    let answer = crate::http::get(([127, 0, 0, 1], port).into(), "/healthz", &[]);
+    assert_eq!(answer.status, 200);
+}
+
+#[test]
+fn without_tokens_a_page_in_a_browser_here_gets_nothing() {
+    let service = Service::start(&Wazuh::new("serve_pages"));
+    let status = |headers: &[(&str, &str)]| service.get("/metrics", headers).status;
+    assert_eq!(status(&[("host", "rebound.example:5000")]), 403);
+    assert_eq!(status(&[("origin", "https://evil.example")]), 403);
+    assert_eq!(
+        status(&[
+            ("host", "127.0.0.1:5000"),
+            ("origin", "http://127.0.0.1:5000")
+        ]),
+        200
+    );
+}
+
+#[test]
+fn pages_of_configured_origins_may_ask() {
+    let wazuh = Wazuh::new("serve_cors");
+    let off = Service::start(&wazuh);
+    let page = [("origin", "https://soc.example")];
+    assert_eq!(
+        off.get("/healthz", &page)
+            .header("access-control-allow-origin"),
+        None
+    );
+    drop(off);
+    wazuh.settings("[serve]\ncors_origins = [\"https://soc.example\"]\n");
+    let service = Service::start(&wazuh);
+    let answer = service.get("/healthz", &page);
+    assert_eq!(
+        answer.header("access-control-allow-origin"),
+        Some("https://soc.example")
+    );
+    let other = service.get("/healthz", &[("origin", "https://evil.example")]);
+    assert_eq!(other.header("access-control-allow-origin"), None);
+    let mut connection = crate::http::connect(service.address);
+    let asks = [
+        page[0],
+        ("access-control-request-method", "GET"),
+        ("access-control-request-headers", "x-auth-token"),
+    ];
+    let preflight = connection
+        .ask("OPTIONS", "/api/agents", &asks, b"")
+        .unwrap();
+    assert_eq!(preflight.status, 200);
+    assert!(
+        preflight
+            .header("access-control-allow-headers")
+            .unwrap()
+            .contains("x-auth-token")
+    );
+    assert_eq!(service.get("/metrics", &page).status, 200);
+}
+
+#[test]
+fn every_answer_has_its_id_and_the_headers_that_protect() {
+    let service = Service::start(&Wazuh::new("serve_headers"));
+    let named = service.get("/healthz", &[("x-request-id", "trace-7.a_b")]);
+    assert_eq!(named.header("x-request-id"), Some("trace-7.a_b"));
+    for bad in ["two words", "\"quoted\"", &"x".repeat(65)] {
+        let answer = service.get("/healthz", &[("x-request-id", bad)]);
+        assert_ne!(answer.header("x-request-id"), Some(bad));
+    }
+    let mut ids = Vec::new();
+    for path in ["/healthz", "/readyz", "/metrics", "/nowhere"] {
+        let answer = service.get(path, &[]);
+        assert_eq!(
+            answer.header("x-content-type-options"),
+            Some("nosniff"),
+            "{path}"
+        );
+        assert_eq!(answer.header("x-frame-options"), Some("DENY"));
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert!(
+            answer
+                .header("content-security-policy")
+                .unwrap()
+                .contains("default-src 'none'")
+        );
+        assert_eq!(answer.header("server"), None);
+        ids.push(answer.header("x-request-id").unwrap().to_owned());
+    }
+    let all = ids.len();
+    ids.dedup();
+    assert_eq!(ids.len(), all);
+    let log = service.stop().1;
+    for id in &ids {
+        assert!(log.contains(&format!("id={id}")), "{id} is not in {log}");
+    }
+}
+
+#[test]
+fn wrong_paths_and_methods_get_json() {
+    let service = Service::start(&Wazuh::new("serve_unknown"));
+    for path in ["/", "/nowhere", "/api", "/..%2f..%2fetc/passwd", "/%00"] {
+        let answer = service.get(path, &[]);
+        assert_eq!(
+            (answer.status, &answer.json()["status"]),
+            (404, &"error".into()),
+            "{path}"
+        );
+    }
+    let wrong = service.post("/healthz", &[], b"{}");
+    assert_eq!(
+        (wrong.status, wrong.header("allow")),
+        (405, Some("GET,HEAD"))
+    );
+    assert_eq!(wrong.json()["status"], "error");
+}
+
+#[test]
+fn large_answers_are_compressed_for_whoever_wants_it() {
+    let service = Service::start(&Wazuh::new("serve_gzip"));
+    let gzip = [("accept-encoding", "gzip")];
+    let answer = service.get("/metrics", &gzip);
+    assert_eq!(answer.header("content-encoding"), Some("gzip"));
+    let mut page = String::new();
+    let mut reader = flate2::read::GzDecoder::new(answer.body.as_slice());
+    std::io::Read::read_to_string(&mut reader, &mut page).unwrap();
+    assert!(page.contains("custom_mongo_mongodb_up 1"), "{page}");
+    assert_eq!(
+        service.get("/metrics", &[]).header("content-encoding"),
+        None
+    );
+    assert_eq!(
+        service.get("/healthz", &gzip).header("content-encoding"),
+        None
+    );
+}
+
+#[test]
+fn who_asks_too_often_waits() {
+    let wazuh = Wazuh::new("serve_rates");
+    let token = new_token(&wazuh, "busy", "read");
+    let other = new_token(&wazuh, "calm", "read");
+    wazuh.settings("[serve]\ntoken_rate = 5\n");
+    let service = Service::start(&wazuh);
+    let all: Vec<_> = (0..12).map(|_| metrics(&service, &token)).collect();
+    assert!(all.contains(&200) && all.contains(&429), "{all:?}");
+    let answer = service.get("/metrics", &[FROM_AFAR, ("x-auth-token", &token)]);
+    assert_eq!(
+        (answer.status, answer.header("retry-after")),
+        (429, Some("1"))
+    );
+    assert_eq!(metrics(&service, &other), 200);
+    // Guessing ends soon, whatever the rates are.
+    let guesses: Vec<_> = (0..40)
+        .map(|guess| metrics(&service, &format!("guess{guess}")))
+        .collect();
+    assert!(
+        guesses.contains(&401) && guesses.contains(&429),
+        "{guesses:?}"
+    );
+    drop(service);
+
+    wazuh.settings("[serve]\naddress_rate = 5\n");
+    let service = Service::start(&wazuh);
+    let all: Vec<_> = (0..12).map(|_| metrics(&service, &token)).collect();
+    assert!(all.contains(&200) && all.contains(&429), "{all:?}");
+    assert_eq!(service.get("/healthz", &[]).status, 200);
+}
+
+#[test]
+fn no_secret_is_in_an_answer_or_in_the_log() {
+    let uri = "mongodb://admin:hush-uri@127.0.0.1:1/";
+    let mut wazuh = Wazuh::with_uri(uri, "serve_secrets");
+    wazuh
+        .environment
+        .push(("WEBHOOK_AUTH_TOKEN", "hush-token".to_owned()));
+    wazuh.environment.push(("RUST_LOG", "trace".to_owned()));
+    let service = Service::start(&wazuh);
+    let mut said = String::new();
+    let token = ("x-auth-token", "hush-token");
+    let wrong = ("x-auth-token", "hush-wrong");
+    for path in [
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/nowhere?token=hush-query",
+    ] {
+        said += &service.get(path, &[token]).whole();
+        said += &service.get(path, &[wrong, FROM_AFAR]).whole();
+    }
+    said += &service.stop().1;
+    assert!(said.contains("/readyz"), "{said}");
+    assert!(!said.contains("hush"), "{said}");
+    assert!(!said.contains("mongodb://"), "{said}");
+}
+
+#[test]
+fn the_access_log_can_be_narrowed() {
+    let wazuh = Wazuh::new("serve_access_log");
+    let asked = |setting: &str| {
+        wazuh.settings(&format!("[serve]\naccess_log = {setting:?}\n"));
+        let service = Service::start(&wazuh);
+        service.get("/healthz", &[]);
+        service.get("/nowhere", &[]);
+        let log = service.stop().1;
+        (
+            log.contains("GET /healthz 200"),
+            log.contains("GET /nowhere 404"),
+        )
+    };
+    assert_eq!(asked("all"), (true, true));
+    assert_eq!(asked("errors"), (false, true));
+    assert_eq!(asked("off"), (false, false));
+}
+
+#[test]
+fn bringing_and_asking_are_two_scopes_and_a_site_is_a_wall() {
+    let wazuh = Wazuh::new("serve_two_scopes");
+    let read = new_token(&wazuh, "reader", "read");
+    let ingest = new_token(&wazuh, "sender", "ingest");
+    let output = wazuh.run(&[
+        "token", "new", "--name", "paris", "--scope", "admin", "--site", "paris",
+    ]);
+    let paris = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    let service = Service::start(&wazuh);
+    let alert = crate::wazuh::numbered(1).to_string();
+    let bring = |token: &str| {
+        let token = [("x-auth-token", token)];
+        service
+            .post("/wazuh-alert", &token, alert.as_bytes())
+            .status
+    };
+    let ask = |token: &str| service.get("/api/alerts", &[("x-api-key", token)]);
+    assert_eq!((bring(&read), bring(&ingest), bring("no")), (403, 200, 401));
+    assert_eq!((ask(&read).status, ask(&ingest).status), (200, 403));
+    assert_eq!(ask(&read).json()["data"].as_array().unwrap().len(), 1);
+    // Nothing of another site comes in or out by a token that is bound to one.
+    assert_eq!(bring(&paris), 403);
+    assert_eq!(ask(&paris).json()["data"].as_array().unwrap().len(), 0);
+}
