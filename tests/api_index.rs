@@ -71,8 +71,10 @@ fn every_filter_and_pair_of_filters_reads_little_more_than_it_returns() {
     ];
     watched.check(&three);
     // A text reads documents, but only those of its window and its filter.
-    watched.compare(&[("q", "alpha17".into())], 1000);
-    watched.compare(&[("q", "alpha17".into()), ("agent_id", "007".into())], 1000);
+    let since = ("since", rfc3339(now - 365 * 86_400_000));
+    let text = ("q", "alpha17".to_owned());
+    watched.compare(&[text.clone(), since.clone()], 1000);
+    watched.compare(&[text, since, ("agent_id", "007".into())], 1000);
 }
 
 #[test]
