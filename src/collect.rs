@@ -21,7 +21,7 @@ mod tour;
 
 pub use report::{Outcome, Report};
 pub use run::{Depth, Mode, Order, Place, run};
-pub use settings::Settings;
+pub use settings::{GapCheck, Settings};
 
 use crate::{store, wazuh_api};
 

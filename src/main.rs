@@ -30,7 +30,7 @@ use clap::Parser;
 use cli::{
     BackfillArgs, CheckArgs, Cli, Command, DeadCommand, FollowArgs, SpoolCommand, TokenCommand,
 };
-use commands::backfill::{Backfill, What};
+use commands::backfill::{Backfill, Reach, What};
 use commands::follow::First;
 use commands::hook::Call;
 use commands::spool::{Dead, Spools};
@@ -150,6 +150,7 @@ fn backfill(args: &BackfillArgs, format: commands::Format) -> Backfill {
         all: args.all,
         rate: args.rate.map(NonZeroU32::get),
         restart: args.restart,
+        reach: Reach::All,
         format,
     }
 }

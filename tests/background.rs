@@ -162,8 +162,8 @@ pub(crate) fn eventually(mut look: impl FnMut() -> Result<(), String>) {
 
 /// Waits until a number is what it should be.
 #[track_caller]
-pub(crate) fn eventually_equal<T: PartialEq + std::fmt::Debug>(wanted: T, look: impl Fn() -> T) {
-    eventually(move || match look() {
+pub(crate) fn eventually_equal(wanted: u64, look: impl Fn() -> u64) {
+    eventually(|| match look() {
         is if is == wanted => Ok(()),
         is => Err(format!("{is:?} instead of {wanted:?}")),
     });

@@ -6,6 +6,7 @@ mod alone;
 mod complete;
 mod enriched;
 mod faults;
+mod gaps;
 mod killed;
 mod loss;
 mod oracle;
@@ -20,13 +21,15 @@ use serde_json::Value;
 
 use crate::fake::state::State;
 use crate::fake::{Options, Server};
-use crate::mongod;
+use crate::mongod::{self, Mongod};
 use crate::wazuh::Wazuh;
 
 /// A manager with its agents, and a home that collects from it.
 pub(crate) struct Site {
     pub(crate) server: Server,
     pub(crate) wazuh: Wazuh,
+    /// None: the one that all share.
+    pub(crate) mongod: Option<Mongod>,
     name: &'static str,
 }
 
@@ -43,6 +46,20 @@ impl Site {
         let site = Self {
             server,
             wazuh: Wazuh::new(name),
+            mongod: None,
+            name,
+        };
+        site.settings(collect);
+        site
+    }
+
+    /// As `new`, with a mongod of its own.
+    pub(crate) fn with_mongod(name: &'static str, options: Options, collect: &str) -> Self {
+        let mongod = Mongod::replica_set();
+        let site = Self {
+            server: Server::start(options).expect("a server"),
+            wazuh: Wazuh::with_uri(&mongod.uri(), name),
+            mongod: Some(mongod),
             name,
         };
         site.settings(collect);
@@ -90,7 +107,8 @@ impl Site {
     }
 
     pub(crate) fn database(&self) -> Database {
-        mongod::shared().database(self.name)
+        let mongod = self.mongod.as_ref().unwrap_or(mongod::shared());
+        mongod.database(self.name)
     }
 
     pub(crate) fn documents(&self, collection: &str, filter: Document) -> Vec<Document> {

@@ -165,7 +165,7 @@ impl Run<'_> {
             reading: None,
             states: Vec::new(),
             pending: Vec::new(),
-            renewed: Instant::now(),
+            renewed: self.holder.since,
         };
         self.go(api, plan, recorder, &mut report)?;
         Ok(report)

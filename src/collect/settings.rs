@@ -21,8 +21,24 @@ pub struct Settings {
     pub confirm_loss_after: Span,
     /// If more of a site's agents lose a kind at once, nothing of that kind is removed.
     pub max_loss: Percent,
+    /// Whether each run also compares the alerts in alerts.json with those in MongoDB.
+    pub gap_check: GapCheck,
+    /// Over which time it compares them.
+    pub gap_window: Span,
     /// Whether many agents are asked at once where the server has experimental features on.
     pub fleet_probes: FleetProbes,
+}
+
+/// What is done about alerts that are in alerts.json and not in MongoDB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GapCheck {
+    /// Nobody looks.
+    Off,
+    /// They are told.
+    Report,
+    /// They are told and brought in.
+    Repair,
 }
 
 /// Whether the experimental endpoints are used.
@@ -46,6 +62,8 @@ impl Default for Settings {
             full_every: span("24 h"),
             confirm_loss_after: span("1 d"),
             max_loss: Percent(5),
+            gap_check: GapCheck::Report,
+            gap_window: span("2 h"),
             fleet_probes: FleetProbes::Auto,
         }
     }

@@ -20,11 +20,13 @@ mod bar;
 mod block;
 mod pace;
 mod progress;
+mod recent;
 mod report;
 
 use bar::Bar;
 use pace::Pace;
 use progress::{Position, Progress};
+pub(super) use recent::{Gaps, gaps};
 use report::{End, Report};
 
 /// So long MongoDB may be away before a run gives up; it can be resumed.
@@ -63,8 +65,19 @@ pub struct Backfill {
     pub rate: Option<u32>,
     /// Not from where a stopped run stands.
     pub restart: bool,
+    /// How much of the files is read.
+    pub reach: Reach,
     /// How the result is printed.
     pub format: Format,
+}
+
+/// How much of the files is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// All of those that may hold alerts of the time.
+    All,
+    /// Only their ends, where their names and times say that the rest is older.
+    Recent,
 }
 
 impl Backfill {
@@ -74,12 +87,28 @@ impl Backfill {
     ///
     /// Settings, no file at all, or a MongoDB that stayed away; what was done stays done.
     pub fn run(&self, settings: &Settings, home: &Home) -> Result<u8> {
+        let report = self.read(settings, home)?;
+        match self.format {
+            Format::Json => report.print_json(),
+            Format::Text => report.print_text(),
+            Format::Quiet => {}
+        }
+        if report.end == End::Stopped {
+            output::error_line("custom-mongo: stopped; run the same command again to go on");
+        }
+        Ok(report.status())
+    }
+
+    fn read(&self, settings: &Settings, home: &Home) -> Result<Report> {
         if self.what != What::Count {
             home.enter()?;
         }
         let paths = self.paths(home)?;
         let window = self.window()?;
-        let found = archives(&paths, &span(window))?;
+        let mut found = archives(&paths, &span(window))?;
+        if self.reach == Reach::Recent {
+            recent::leave_old(&mut found.archives, window.since);
+        }
         for error in &found.unreadable {
             output::error_line(&format!("custom-mongo: {error}"));
         }
@@ -100,7 +129,12 @@ impl Backfill {
             way.only(blocks);
             filters = names;
         }
+        let begins = match self.reach {
+            Reach::All => Vec::new(),
+            Reach::Recent => recent::begins(&found.archives, window.since),
+        };
         let run = Run {
+            begins,
             stop: Stop::on_signals().context("cannot watch for signals")?,
             progress: Progress::resume(self.progress_file(&way, &paths)?, &found.archives)?,
             pace: Pace::new(self.rate),
@@ -108,10 +142,10 @@ impl Backfill {
             feed: way.feed(self.purpose(&way)?, window, Source::Backfill)?,
             archives: &found.archives,
         };
-        self.finish(run, &found, &filters)
+        self.finish(run, &found, filters)
     }
 
-    fn finish(&self, mut run: Run<'_>, found: &Found, filters: &[String]) -> Result<u8> {
+    fn finish(&self, mut run: Run<'_>, found: &Found, filters: Vec<String>) -> Result<Report> {
         if run.progress.is_resumed() {
             log::warn!(
                 "going on where an earlier run of these arguments stopped (--restart begins anew)"
@@ -128,23 +162,14 @@ impl Backfill {
             end = End::Partial;
         }
         drop(run.bar);
-        let report = Report {
+        Ok(Report {
             what: self.what,
             end,
             files: found.archives.len(),
             counts: run.feed.counts(),
-            hours: run.feed.hours(),
+            hours: run.feed.into_hours(),
             filters,
-        };
-        match self.format {
-            Format::Json => report.print_json(),
-            Format::Text => report.print_text(),
-            Format::Quiet => {}
-        }
-        if end == End::Stopped {
-            output::error_line("custom-mongo: stopped; run the same command again to go on");
-        }
-        Ok(report.status())
+        })
     }
 
     fn paths(&self, home: &Home) -> Result<Vec<PathBuf>> {
@@ -212,6 +237,8 @@ fn span(window: Window) -> Span {
 }
 
 struct Run<'a> {
+    /// Where each file begins to be of interest; 0 where nothing is said.
+    begins: Vec<u64>,
     stop: Stop,
     progress: Progress,
     pace: Pace,
@@ -224,7 +251,10 @@ impl Run<'_> {
     fn all_files(&mut self) -> Result<End> {
         let mut end = End::Complete;
         let todo: Vec<(usize, u64)> = (0..self.archives.len())
-            .filter_map(|file| Some((file, self.progress.begin(file)?)))
+            .filter_map(|file| {
+                let known = self.begins.get(file).copied().unwrap_or(0);
+                Some((file, self.progress.begin(file)?.max(known)))
+            })
             .collect();
         for ((file, begin), reader) in todo.iter().zip(readers(self.archives, &todo)) {
             let Some(archive) = self.archives.get(*file) else {
@@ -338,10 +368,17 @@ fn readers<'a>(
     todo: &'a [(usize, u64)],
 ) -> impl Iterator<Item = alerts_log::Result<Reader>> + 'a {
     let ahead = std::thread::available_parallelism().map_or(1, usize::from);
-    let first = todo.iter().take(1);
-    let first =
-        first.filter_map(|(file, begin)| Some(Reader::open_at(archives.get(*file)?, *begin)));
-    let rest = todo.iter().skip(1);
-    let rest = rest.filter_map(|(file, _)| archives.get(*file).cloned());
-    first.chain(Prefetch::new(rest.collect(), ahead))
+    // From the first file on that is read from its beginning, as are all behind it.
+    let whole = todo
+        .iter()
+        .rposition(|(_, begin)| *begin > 0)
+        .map_or(0, |last| last + 1);
+    let (parts, rest) = todo.split_at_checked(whole).unwrap_or((todo, &[]));
+    let parts = parts.iter();
+    let parts =
+        parts.filter_map(|(file, begin)| Some(Reader::open_at(archives.get(*file)?, *begin)));
+    let rest = rest
+        .iter()
+        .filter_map(|(file, _)| archives.get(*file).cloned());
+    parts.chain(Prefetch::new(rest.collect(), ahead))
 }

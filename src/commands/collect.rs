@@ -6,8 +6,11 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use serde_json::json;
+
+use super::backfill::{self, Gaps, What};
 use super::{Format, output, status};
-use crate::collect::{self, Depth, Error, Event, Mode, Order, Outcome, Place, Report};
+use crate::collect::{self, Depth, Error, Event, GapCheck, Mode, Order, Outcome, Place, Report};
 use crate::config::{Fault, Settings};
 use crate::home::Home;
 use crate::store::{self, Store};
@@ -58,8 +61,13 @@ pub fn run(wanted: &Wanted, settings: &Settings, home: &Home, format: Format) ->
         }
     };
     home.enter()?;
-    let report = gather(&order, settings, home, until, format).map_err(explain)?;
-    print(&report, format);
+    let gathered = gather(&order, settings, home, until, format);
+    let mut gaps = None;
+    if order.mode == Mode::Write && order.agents.is_empty() && !is_busy(&gathered) {
+        gaps = gap_check(settings, home);
+    }
+    let report = gathered.map_err(explain)?;
+    print(&report, gaps, format);
     Ok(match report.outcome {
         Outcome::Complete | Outcome::Busy => status::DONE,
         Outcome::Partial => status::PARTIAL,
@@ -150,13 +158,49 @@ fn show(bar: &ProgressBar, event: Event<'_>) {
     }
 }
 
-fn print(report: &Report, format: Format) {
+fn is_busy(gathered: &Result<Report, Error>) -> bool {
+    gathered
+        .as_ref()
+        .is_ok_and(|report| report.outcome == Outcome::Busy)
+}
+
+/// Alerts that live delivery has lost; also when the inventory could not be read.
+fn gap_check(settings: &Settings, home: &Home) -> Option<Gaps> {
+    let what = match settings.collect.gap_check {
+        GapCheck::Off => return None,
+        GapCheck::Report => What::Check,
+        GapCheck::Repair => What::Repair,
+    };
+    let gaps = match backfill::gaps(settings.collect.gap_window, what, settings, home) {
+        Ok(gaps) => gaps?,
+        Err(error) => {
+            output::error_line(&format!("custom-mongo: the gap check failed: {error:#}"));
+            return None;
+        }
+    };
+    let Gaps { on_disk, missing } = gaps;
+    match what {
+        _ if missing == 0 => {}
+        What::Repair => log::info!("{missing} of {on_disk} alerts were missing and are there now"),
+        _ => output::error_line(&format!(
+            "custom-mongo: MongoDB lacks {missing} of the {on_disk} alerts of the last hours in alerts.json; custom-mongo backfill --since 1d --check says of when, --repair brings them in"
+        )),
+    }
+    Some(gaps)
+}
+
+fn print(report: &Report, gaps: Option<Gaps>, format: Format) {
     if report.outcome == Outcome::Busy {
         let who = report.warnings.join("; ");
         log::warn!("Data collection already in progress, skipping: {who}");
     }
     if format == Format::Json {
-        return output::json(&serde_json::to_value(report).unwrap_or_default());
+        let mut report = serde_json::to_value(report).unwrap_or_default();
+        if let (Some(gaps), Some(report)) = (gaps, report.as_object_mut()) {
+            let gaps = json!({ "on_disk": gaps.on_disk, "missing": gaps.missing });
+            report.insert("gaps".to_owned(), gaps);
+        }
+        return output::json(&report);
     }
     if report.outcome == Outcome::Busy {
         return;

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::alert::enrich::{Agents, Source};
 use crate::alerts_log::{self, Piece, Place};
 use crate::config::{Fault, Settings};
-use crate::delivery::feed::{Feed, Purpose, Window};
+use crate::delivery::feed::{self, Feed, Purpose, Window};
 use crate::filter::{Filter, Screen};
 use crate::home::Home;
 use crate::spool::Spool;
@@ -134,7 +134,11 @@ const SHOWN_NULS: usize = 1024;
 
 /// Whether waiting mends nothing: the settings, or a file that only a person can put right.
 pub(super) fn is_lasting(error: &anyhow::Error) -> bool {
-    let settings = matches!(error.downcast_ref(), Some(store::Error::Settings(_)));
+    let settings = matches!(error.downcast_ref(), Some(store::Error::Settings(_)))
+        || matches!(
+            error.downcast_ref(),
+            Some(feed::Error::Store(store::Error::Settings(_)))
+        );
     settings
         || error.is::<Fault>()
         || matches!(

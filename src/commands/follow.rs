@@ -80,7 +80,13 @@ fn live_file(file: Option<&Path>, settings: &Settings, home: &Home) -> Result<Pa
             file.join("alerts.json").display()
         );
     }
-    Ok(std::path::absolute(&file)?)
+    // A link to the folder is the same file; a link in place of the file may come to mean another.
+    let file = std::path::absolute(&file)?;
+    let folder = file.parent().and_then(|folder| folder.canonicalize().ok());
+    Ok(match (folder, file.file_name()) {
+        (Some(folder), Some(name)) => folder.join(name),
+        _ => file,
+    })
 }
 
 struct Follow<'a> {
@@ -114,10 +120,10 @@ impl Follow<'_> {
     }
 
     fn session(&self) -> Result<()> {
-        let mut tail = self.tail()?;
+        let (mut tail, window) = self.tail()?;
         let bulk = self.way.bulk(Task::Insert, RENEW)?;
         let purpose = Purpose::Store(bulk);
-        let mut feed = self.way.feed(purpose, Window::ALL, Source::Follow)?;
+        let mut feed = self.way.feed(purpose, window, Source::Follow)?;
         let mut keeper = Keeper::new(&self.kept);
         let streamed = self.stream(&mut tail, &mut feed, &mut keeper);
         // Whatever ended it: what MongoDB has decided on need not be read again.
@@ -134,14 +140,17 @@ impl Follow<'_> {
         streamed
     }
 
-    fn tail(&self) -> Result<Tail> {
-        let start = match Checkpoint::load(&self.kept)? {
-            Some(checkpoint) => Start::At(checkpoint),
-            None => match self.first {
-                First::End => Start::End,
-                First::Beginning => Start::Beginning,
-                First::Since(when) => Start::Since(time(when)),
-            },
+    fn tail(&self) -> Result<(Tail, Window)> {
+        let mut window = Window::ALL;
+        let start = match (Checkpoint::load(&self.kept)?, self.first) {
+            (Some(checkpoint), _) => Start::At(checkpoint),
+            (None, First::End) => Start::End,
+            (None, First::Beginning) => Start::Beginning,
+            (None, First::Since(when)) => {
+                // The file of that day begins earlier.
+                window.since = when.from(now());
+                Start::Since(time(window.since))
+            }
         };
         let tail = Tail::open(&self.file, start)?;
         // A first start at the end must not begin at a later end the next time.
@@ -150,7 +159,7 @@ impl Follow<'_> {
             .with_context(|| format!("cannot write {}", self.kept.display()))?;
         let behind = tail.lag().map_or(0, |lag| lag.bytes);
         log::info!("following {}, {behind} bytes behind", self.file.display());
-        Ok(tail)
+        Ok((tail, window))
     }
 
     fn stream(
@@ -180,8 +189,8 @@ impl Follow<'_> {
     }
 }
 
-fn time(when: When) -> SystemTime {
-    let millis = u64::try_from(when.from(now())).unwrap_or(0);
+fn time(millis: i64) -> SystemTime {
+    let millis = u64::try_from(millis).unwrap_or(0);
     SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
 }
 

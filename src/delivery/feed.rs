@@ -21,7 +21,7 @@ pub use hours::{Hour, Hours};
 use load::Load;
 
 /// A batch is sent when it has so many documents or bytes: larger ones gain nothing (measured).
-const FULL: (usize, usize) = (1000, 4 << 20);
+const FULL: (usize, usize) = (1000, 2 << 20);
 
 /// Why feeding stopped.
 #[derive(Debug, thiserror::Error)]
@@ -383,8 +383,8 @@ impl<'a, M> Feed<'a, M> {
     }
 
     /// What was there and what was missing, hour by hour.
-    pub fn hours(&self) -> &Hours {
-        &self.hours
+    pub fn into_hours(self) -> Hours {
+        self.hours
     }
 
     /// Asks MongoDB no more than once again.

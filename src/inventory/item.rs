@@ -12,8 +12,13 @@ use crate::alert::time;
 /// The version of the documents that this room writes, `_schema`.
 const SCHEMA: i64 = 1;
 
-/// `_id`: 128 bits over site, kind, agent and natural key, printed as 32 hex digits.
+/// `_id`, printed as 32 hex digits: 48 bits over site, kind and agent, 80 bits over these and the
+/// natural key. So the rows of an agent lie side by side in the index of `_id`, which is a third
+/// smaller for it.
 pub type Id = [u8; 16];
+
+/// Bytes of an `Id` that all rows of an agent's kind share.
+const SHARED: usize = 6;
 
 /// `_hash`: 128 bits over identity and content.
 pub type Hash = [u8; 16];
@@ -68,6 +73,7 @@ impl Item {
 /// What makes two rows the same one: the primary key of the manager's own database.
 pub fn identity(kind: &Kind, owner: &Owner, row: &Row) -> Id {
     let mut hash = Parts::new(kind.collection, owner);
+    let mut id = hash.clone().finish();
     for path in kind.key {
         match nest::field(row, path) {
             None | Some(Value::Null) => hash.tagged(0, b""),
@@ -76,7 +82,10 @@ pub fn identity(kind: &Kind, owner: &Owner, row: &Row) -> Id {
             Some(other) => hash.tagged(1, other.to_string().as_bytes()),
         }
     }
-    hash.finish()
+    let key = hash.finish();
+    let own = id.iter_mut().skip(SHARED);
+    own.zip(key).for_each(|(place, byte)| *place = byte);
+    id
 }
 
 /// Makes the document of a row with this identity; `fetched_at` in milliseconds since 1970.
@@ -252,6 +261,7 @@ impl Body<'_> {
 }
 
 /// A hash over parts; the length goes in front, so that no two lists of parts look alike.
+#[derive(Clone)]
 struct Parts(Sha256);
 
 impl Parts {

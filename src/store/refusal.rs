@@ -72,7 +72,7 @@ pub(super) fn sort(error: &DriverError) -> Error {
             one_line(message)
         )),
         ErrorKind::Io(cause) => Error::Unavailable(format!(
-            "the connection broke: {cause}{}",
+            "the connection to MongoDB broke: {cause}{}",
             tls_hint(&cause.to_string())
         )),
         _ => Error::Unavailable(one_line(&error.to_string())),

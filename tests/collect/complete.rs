@@ -210,9 +210,11 @@ fn touch(state: &mut State, id: &str, dice: u64) {
         (Kind::Netaddr, "netmask"),
         (Kind::Rootcheck, "status"),
         (Kind::Hotfixes, "hotfix"),
+        (Kind::ScaChecks, "result"),
+        (Kind::Sca, "name"),
     ] {
-        // The address has no time of its own: its interface changes with it. The hostname is not
-        // in the list of agents, so the version of the system changes with it.
+        // Some have no time of their own: an address changes with its interface, a check with a
+        // scan of its policy, the hostname with the agent's version.
         let rows = state.fleet.rows(id, kind);
         if let Some(row) = rows.get(index(dice) % rows.len().max(1)) {
             let new = text(format!("new-{}", dice % 100));

@@ -1,4 +1,5 @@
-//! kill -9 at any time, run again: complete, no duplicates, no invented history.
+//! kill -9 at any time, or a MongoDB that goes away: the next run completes it, without duplicates and
+//! without invented history.
 
 use std::time::Duration;
 
@@ -40,4 +41,38 @@ fn killed_at_any_time_the_next_run_completes_it() {
         oracle.look(&site.state());
         oracle.check(&site);
     }
+}
+
+#[test]
+fn mongodb_that_goes_away_in_the_middle_costs_a_run_and_no_row() {
+    let options = Options {
+        takes: Duration::from_millis(10),
+        ..quick()
+    };
+    let collect = format!("{ALL_KINDS}max_loss = \"100 %\"\n");
+    let site = Site::with_mongod("collect_outage", options, &collect);
+    let mongod = site.mongod.as_ref().unwrap();
+    site.state().fleet.agent_mut("020").unwrap().status = Status::Active;
+    site.collect(0, "");
+    let mut oracle = Oracle::default();
+    oracle.look(&site.state());
+    site.state().fleet.time = Some(SCANNED + 3600);
+    site.state().fleet.drift(20, 1);
+    oracle.look(&site.state());
+    let run = site
+        .wazuh
+        .command(&["collect", "--full"])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
+    mongod.stop();
+    let output = run.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("MongoDB"), "{said}");
+    mongod.start();
+    let report = site.collect(0, "");
+    assert_eq!(report["outcome"], "complete", "{report}");
+    oracle.check(&site);
 }

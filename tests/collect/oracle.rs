@@ -279,12 +279,29 @@ fn still(kind: Kind, document: Document, path: &str) -> Document {
                     out.insert(name, inner);
                 }
             }
+            Bson::Array(items) => {
+                out.insert(name, items.into_iter().map(sorted).collect::<Vec<_>>());
+            }
             value => {
                 out.insert(name, value);
             }
         }
     }
     out
+}
+
+/// An item of a list, its fields in order.
+fn sorted(item: Bson) -> Bson {
+    match item {
+        Bson::Document(inner) => {
+            let fields: BTreeMap<String, Bson> = inner.into_iter().collect();
+            let fields = fields
+                .into_iter()
+                .map(|(name, value)| (name, sorted(value)));
+            Bson::Document(fields.collect())
+        }
+        other => other,
+    }
 }
 
 fn content(document: &Document) -> String {

@@ -10,7 +10,7 @@ use mongodb::bson::{Document, doc};
 
 use super::dead;
 use crate::analysisd::{Log, compress};
-use crate::background::{Background, eventually};
+use crate::background::Background;
 use crate::mongod::Mongod;
 use crate::wazuh::{Wazuh, alerts};
 
@@ -111,15 +111,27 @@ fn obey(log: &mut Log, order: &Order) {
 }
 
 #[track_caller]
+/// As long as more and more arrive.
 fn wait_for_all(server: &Mongod, wanted: usize, follow: &Background) {
     let wanted = u64::try_from(wanted).unwrap();
-    eventually(|| {
-        let alerts = alerts(server, "follow_killed");
+    let alerts = alerts(server, "follow_killed");
+    let (mut known, mut since) = (0, Instant::now());
+    loop {
         let count = alerts.count_documents(doc! {}).run().expect("a count");
-        (count >= wanted)
-            .then_some(())
-            .ok_or_else(|| format!("{count} of {wanted}: {}", follow.stderr()))
-    });
+        if count >= wanted {
+            return;
+        }
+        if count > known {
+            (known, since) = (count, Instant::now());
+        }
+        let said = || follow.stderr();
+        assert!(
+            since.elapsed() < Duration::from_secs(30),
+            "no more than {count} of {wanted}: {}",
+            said()
+        );
+        thread::sleep(Duration::from_millis(200));
+    }
 }
 
 #[track_caller]

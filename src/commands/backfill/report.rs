@@ -20,17 +20,17 @@ pub(super) enum End {
 
 /// Everything that is said at the end.
 #[derive(Debug)]
-pub(super) struct Report<'a> {
+pub(super) struct Report {
     pub(super) what: What,
     pub(super) end: End,
     pub(super) files: usize,
     pub(super) counts: Counts,
-    pub(super) hours: &'a Hours,
+    pub(super) hours: Hours,
     /// Which filters were applied, in words.
-    pub(super) filters: &'a [String],
+    pub(super) filters: Vec<String>,
 }
 
-impl Report<'_> {
+impl Report {
     /// 0: everything there is, is in MongoDB. 3: something is missing or was not read.
     pub(super) fn status(&self) -> u8 {
         let counts = &self.counts;
@@ -68,7 +68,7 @@ impl Report<'_> {
     }
 
     pub(super) fn print_text(&self) {
-        for filter in self.filters {
+        for filter in &self.filters {
             output::line(&format!("filter: {filter}"));
         }
         if self.is_gap_report() {
