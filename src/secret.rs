@@ -68,6 +68,9 @@ fn read_file(name: &str, path: &Path) -> Result<Secret, String> {
     Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
 }
 
+/// How long the output of a command that has ended may take to be read.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
 /// What commands have printed in this process: one call asks each at most once.
 static PRINTED: Mutex<BTreeMap<String, Secret>> = Mutex::new(BTreeMap::new());
 
@@ -130,7 +133,16 @@ fn output(child: &mut Child, within: Duration) -> Option<String> {
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) if Instant::now() >= end => return None,
             // No child any more: it ended, or whoever started us ignores SIGCHLD.
-            Err(RecvTimeoutError::Timeout) if !matches!(child.try_wait(), Ok(None)) => break,
+            Err(RecvTimeoutError::Timeout) if !matches!(child.try_wait(), Ok(None)) => {
+                // Its words are in the pipe; on a busy machine the reader had no turn yet.
+                while let Ok(part) = lines.recv_timeout(LAST_WORDS) {
+                    text.extend(part);
+                    if Instant::now() >= end {
+                        break;
+                    }
+                }
+                break;
+            }
             Err(RecvTimeoutError::Timeout) => {}
         }
     }

@@ -187,7 +187,7 @@ impl Settings {
     }
 }
 
-/// `localhost` is ::1 as well, also on hosts that have no IPv6: there the IPv4 address is enough.
+/// `localhost` is `::1` as well, also on hosts that have no IPv6: there the IPv4 address is enough.
 fn usable(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let here = found.iter().all(|address| address.ip().is_loopback());
     let v4: Vec<_> = found.iter().copied().filter(SocketAddr::is_ipv4).collect();
