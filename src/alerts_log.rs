@@ -70,18 +70,18 @@ pub use self::text::Text;
 /// What stands in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece<'a> {
-    /// A line without its newline, never empty, at most [`MAX_LINE`] bytes.
+    /// A line without its newline, never empty, at most 32 MiB bytes.
     Line(&'a [u8]),
     /// A line of nothing but white space.
     Empty,
     /// So many NUL bytes where a line should begin: a hole that a truncation left under a writer.
     /// What follows in that line comes next, as a `Line` or `Empty`.
     Nuls(u64),
-    /// A line over [`MAX_LINE`].
+    /// A line over 32 MiB.
     TooLong {
         /// Its bytes without the newline.
         length: u64,
-        /// The first [`HEAD`] of them.
+        /// The first 64 KiB of them.
         head: &'a [u8],
     },
 }
