@@ -25,20 +25,33 @@ fn main() -> Result<()> {
     let number = |word: &String| word.parse::<u64>().expect("a number");
     let (port, connections) = (number(port) as u16, number(connections));
     let alert = std::fs::read_to_string(file)?;
-    let (before, behind) = alert.trim_end().split_once("@ID@").expect("@ID@ in the alert");
+    let (before, behind) = alert
+        .trim_end()
+        .split_once("@ID@")
+        .expect("@ID@ in the alert");
     let next = AtomicU64::new(number(first));
     let begun = Instant::now();
     let end = begun + Duration::from_secs(number(seconds));
     let all: Vec<Sent> = thread::scope(|scope| {
         let work = || send(port, &next, before, behind, end).expect("the service answers");
         let threads: Vec<_> = (0..connections).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().map(|thread| thread.join().expect("a thread")).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("a thread"))
+            .collect()
     });
     let took = begun.elapsed().as_secs_f64();
-    let (yes, no) = all.iter().fold((0, 0), |(yes, no), sent| (yes + sent.yes, no + sent.no));
+    let (yes, no) = all
+        .iter()
+        .fold((0, 0), |(yes, no), sent| (yes + sent.yes, no + sent.no));
     let mut millis: Vec<f64> = all.into_iter().flat_map(|sent| sent.millis).collect();
     millis.sort_by(f64::total_cmp);
-    let at = |share: f64| millis.get((millis.len() as f64 * share) as usize).copied().unwrap_or(0.0);
+    let at = |share: f64| {
+        millis
+            .get((millis.len() as f64 * share) as usize)
+            .copied()
+            .unwrap_or(0.0)
+    };
     println!(
         r#"{{"yes": {yes}, "no": {no}, "seconds": {took:.3}, "median": {:.3}, "p99": {:.3}}}"#,
         at(0.5),
@@ -50,7 +63,11 @@ fn main() -> Result<()> {
 fn send(port: u16, next: &AtomicU64, before: &str, behind: &str, end: Instant) -> Result<Sent> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_nodelay(true)?;
-    let mut sent = Sent { yes: 0, no: 0, millis: Vec::new() };
+    let mut sent = Sent {
+        yes: 0,
+        no: 0,
+        millis: Vec::new(),
+    };
     let mut buffer = vec![0; 64 * 1024];
     while Instant::now() < end {
         let id = next.fetch_add(1, Ordering::Relaxed).to_string();
