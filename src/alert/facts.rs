@@ -19,7 +19,7 @@ pub struct Facts<'a> {
     pub agent_id: Option<Cow<'a, str>>,
     /// `agent.name`.
     pub agent_name: Option<Cow<'a, str>>,
-    /// `agent.groups`: Wazuh 5 writes them; with Wazuh 4 they are not known from the alert.
+    /// `agent.groups`, which Wazuh 5 writes, else `_agent.groups`, which the inventory knows.
     pub agent_groups: Option<Vec<Cow<'a, str>>>,
 }
 
@@ -39,7 +39,8 @@ pub fn facts(document: &[u8]) -> Facts<'_> {
 }
 
 fn agent_groups(alert: Alert<'_>) -> Option<Vec<Cow<'_, str>>> {
-    let list = alert.field(&["agent", "groups"])?;
+    let said = alert.field(&["agent", "groups"]);
+    let list = said.or_else(|| bson::find(alert.document, &["_agent", "groups"]))?;
     let names = bson::elements(list.value).filter_map(|item| item.as_str());
     list.is_container()
         .then(|| names.map(Cow::Borrowed).collect())
@@ -48,6 +49,8 @@ fn agent_groups(alert: Alert<'_>) -> Option<Vec<Cow<'_, str>>> {
 #[cfg(test)]
 mod tests {
     use super::super::enrich::{Enricher, Receipt, RedactSettings, Settings, Source};
+    use std::sync::Arc;
+
     use super::*;
 
     fn with_facts(text: &str, check: impl Fn(Facts<'_>)) {
@@ -89,6 +92,23 @@ mod tests {
             let groups: Vec<Cow<'_, str>> = vec!["default".into(), "web".into()];
             assert_eq!(facts.agent_groups, Some(groups));
         });
+    }
+
+    #[test]
+    fn the_groups_that_the_inventory_knows_count_for_wazuh_4() {
+        let (settings, redact) = (Settings::default(), RedactSettings::default());
+        let mut enricher = Enricher::new("default", &settings, &redact).unwrap();
+        let known = ::bson::serialize_to_vec(&::bson::doc! { "groups": ["web", "dmz"] }).unwrap();
+        enricher.know(Arc::new([("002".to_owned(), known)].into()));
+        let receipt = Receipt {
+            received_at: 0,
+            source: Source::Follow,
+            options: &[],
+        };
+        let alert = br#"{"agent":{"id":"002"}}"#;
+        let document = enricher.document(alert, &receipt).unwrap();
+        let groups: Vec<Cow<'_, str>> = vec!["web".into(), "dmz".into()];
+        assert_eq!(facts(document.bson).agent_groups, Some(groups));
     }
 
     #[test]
