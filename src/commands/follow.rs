@@ -120,10 +120,10 @@ impl Follow<'_> {
     }
 
     fn session(&self) -> Result<()> {
-        let (mut tail, window) = self.tail()?;
+        let mut tail = self.tail()?;
         let bulk = self.way.bulk(Task::Insert, RENEW)?;
         let purpose = Purpose::Store(bulk);
-        let mut feed = self.way.feed(purpose, window, Source::Follow)?;
+        let mut feed = self.way.feed(purpose, Window::ALL, Source::Follow)?;
         let mut keeper = Keeper::new(&self.kept);
         let streamed = self.stream(&mut tail, &mut feed, &mut keeper);
         // Whatever ended it: what MongoDB has decided on need not be read again.
@@ -140,17 +140,13 @@ impl Follow<'_> {
         streamed
     }
 
-    fn tail(&self) -> Result<(Tail, Window)> {
-        let mut window = Window::ALL;
+    fn tail(&self) -> Result<Tail> {
         let start = match (Checkpoint::load(&self.kept)?, self.first) {
             (Some(checkpoint), _) => Start::At(checkpoint),
             (None, First::End) => Start::End,
             (None, First::Beginning) => Start::Beginning,
-            (None, First::Since(when)) => {
-                // The file of that day begins earlier.
-                window.since = when.from(now());
-                Start::Since(time(window.since))
-            }
+            // The whole file of that day: an alert too many is better than one lost.
+            (None, First::Since(when)) => Start::Since(time(when.from(now()))),
         };
         let tail = Tail::open(&self.file, start)?;
         // A first start at the end must not begin at a later end the next time.
@@ -159,7 +155,7 @@ impl Follow<'_> {
             .with_context(|| format!("cannot write {}", self.kept.display()))?;
         let behind = tail.lag().map_or(0, |lag| lag.bytes);
         log::info!("following {}, {behind} bytes behind", self.file.display());
-        Ok((tail, window))
+        Ok(tail)
     }
 
     fn stream(
