@@ -87,7 +87,7 @@ pub enum Indexes {
 enum Retries {
     /// The driver, once; mongod keeps a record of each write for it.
     Driver,
-    /// Whoever sends: `_id` makes twice the same as once, and mongod is spared a tenth of its work.
+    /// Whoever sends: `_id` makes twice the same as once, and mongod need not keep that record.
     Sender,
 }
 
