@@ -8,6 +8,10 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid, geteuid, setgid, setgroups, setuid};
 
+mod layout;
+
+pub use layout::Layout;
+
 /// The folders that this process works with.
 #[derive(Debug, Clone)]
 pub struct Home {
