@@ -24,6 +24,7 @@ mod roster;
 mod runs;
 mod settings;
 mod states;
+mod viewer;
 mod writer;
 
 pub use agents::{AgentChange, KnownAgent};
@@ -36,6 +37,7 @@ pub use lease::{Claim, Lease};
 pub use reader::Reader;
 pub use settings::Settings;
 pub use states::{Held, State};
+pub use viewer::Viewer;
 pub use writer::Writer;
 
 use mongodb::bson::{self, RawDocument};
