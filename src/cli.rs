@@ -402,11 +402,11 @@ mod tests {
     /// As a shell takes them: what stands in quotes is one word.
     fn words(line: &str) -> Vec<OsString> {
         let mut is_quoted = false;
-        let mut split = |c: char| {
+        let split = |c: char| {
             is_quoted ^= c == '\'';
             c == ' ' && !is_quoted
         };
-        let words = line.split(|c| split(c)).map(|word| word.replace('\'', ""));
+        let words = line.split(split).map(|word| word.replace('\'', ""));
         words.map(OsString::from).collect()
     }
 

@@ -175,7 +175,8 @@ fn judge_follow(follow: &Value, needs: &mut Needs) {
 fn judge_mongodb(mongodb: &Value, needs: &mut Needs) {
     if field(mongodb, "reachable") != true {
         let why = field(mongodb, "error").as_str().unwrap_or("no answer");
-        needs.add(format!("MongoDB: {why}; see custom-mongo check"));
+        let why = why.trim_end_matches("; see custom-mongo check");
+        needs.add(format!("{why}; see custom-mongo check"));
     }
 }
 

@@ -11,7 +11,7 @@ mod text;
 pub(super) use text::{ago, bytes, clean, clean_json, fit, width};
 
 /// How large a terminal is that does not say it.
-const USUAL: Size = Size {
+pub(super) const USUAL: Size = Size {
     columns: 80,
     rows: 24,
 };

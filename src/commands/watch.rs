@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use anyhow::Error;
 
+use crate::commands::screen::clean;
 use crate::config::Fault;
 use crate::store::reader;
 
@@ -23,6 +24,13 @@ use crate::store::reader;
 const TICK: Duration = Duration::from_millis(100);
 /// How long the search for a server may take.
 const CONNECT: Duration = Duration::from_secs(4);
+
+/// A fault as what is going on: it is waited for, and seen to by nobody else.
+fn away(why: &str) -> String {
+    let why = clean(why);
+    let why = why.trim_end_matches("; see custom-mongo check");
+    format!("{why}; waiting for it")
+}
 
 /// Wrong settings have an exit status of their own.
 fn explain(fault: reader::Fault) -> Error {

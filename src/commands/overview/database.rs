@@ -36,7 +36,7 @@ pub(super) fn ask(settings: &Settings, until: Instant) -> Asked {
             .unwrap_or(until);
         let days = days();
         let counted = viewer.wait(left(), reader.alerts_between(&days, enough));
-        Ok((overview, run.ok().flatten(), counted.unwrap_or_default()))
+        Ok((overview, run.ok().flatten(), counted))
     });
     match asked {
         Ok((overview, run, counts)) => Asked {
@@ -55,7 +55,12 @@ pub(super) fn ask(settings: &Settings, until: Instant) -> Asked {
     }
 }
 
-fn described(settings: &Settings, overview: &Overview, counts: &[Option<i64>]) -> Value {
+fn described(
+    settings: &Settings,
+    overview: &Overview,
+    counted: &Result<Vec<Option<i64>>, Fault>,
+) -> Value {
+    let counts = counted.as_ref().map(Vec::as_slice).unwrap_or_default();
     let sizes = overview.sizes;
     let days = days();
     let per_day: Vec<Value> = days
@@ -78,6 +83,7 @@ fn described(settings: &Settings, overview: &Overview, counts: &[Option<i64>]) -
         "storage_bytes": sizes.map(|sizes| sizes.storage),
         "index_bytes": sizes.map(|sizes| sizes.indexes),
         "alerts_per_day": per_day,
+        "count_error": counted.as_ref().err().map(Fault::to_string),
         "error": null,
     })
 }

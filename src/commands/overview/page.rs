@@ -199,6 +199,9 @@ impl Page {
             );
             self.row("", Look::Head, &text);
         }
+        if let Some(why) = field(mongodb, "count_error").as_str() {
+            return self.row("alerts", Look::High, &format!("not counted: {why}"));
+        }
         self.days(list(field(mongodb, "alerts_per_day")));
     }
 

@@ -12,8 +12,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::fleet::{self, Agent, Wanted};
-use super::{CONNECT, TICK, explain, table};
-use crate::commands::screen::{self, Colours, Look, Size, clean, fit};
+use super::{CONNECT, TICK, away, explain, table};
+use crate::commands::screen::{self, Colours, Look, Size, fit};
 use crate::commands::stop::Stop;
 use crate::commands::{Format, now, output, status};
 use crate::config::Settings;
@@ -183,7 +183,7 @@ impl Shown {
             }
             Err(Fault::Settings(why)) => return Err(explain(Fault::Settings(why))),
             // The last table stays.
-            Err(fault) => self.away = Some(clean(&fault.to_string())),
+            Err(fault) => self.away = Some(away(&fault.to_string())),
         }
         Ok(())
     }
@@ -207,11 +207,14 @@ impl Shown {
 
     fn head(&self, columns: usize, colours: Colours, every: Duration) -> String {
         if let Some(why) = &self.away {
-            let text = format!("MongoDB is away: {why}; waiting");
-            return colours.paint(Look::High, fit(&text, columns).trim_end());
+            return colours.paint(Look::High, fit(why, columns).trim_end());
         }
         if !self.is_read {
             return fit("asking MongoDB", columns).trim_end().to_owned();
+        }
+        if self.agents.is_empty() {
+            let none = "no agents; custom-mongo collect brings them in";
+            return fit(none, columns).trim_end().to_owned();
         }
         let mut text = format!("{} agents", self.agents.len());
         let mut before = ":";

@@ -5,8 +5,9 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::alert::{self, Alert};
+use super::away;
 use super::counts::{Counts, RISKS, Tally};
-use crate::commands::screen::{self, Colours, Look, Size, clean, clean_json, fit, width};
+use crate::commands::screen::{self, Colours, Look, Size, clean_json, fit, width};
 use crate::commands::{Format, now, output};
 use crate::store::reader::{News, Record};
 
@@ -21,8 +22,7 @@ pub(super) struct View {
     counts: Counts,
     link: Link,
     began: Instant,
-    /// The line that stays, as it was written, and when.
-    staying: Option<(usize, Instant)>,
+    staying: Option<Staying>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,12 +35,28 @@ enum Form {
     Json,
 }
 
+/// The line that stays, as it was written.
+#[derive(Debug, Clone, Copy)]
+struct Staying {
+    columns: usize,
+    window: Size,
+    at: Instant,
+    is_true: bool,
+}
+
 /// How MongoDB is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Link {
     Asked,
     There,
     Away(String),
+}
+
+impl Staying {
+    /// Whether it need not be written anew.
+    fn stands(&self, size: Size) -> bool {
+        self.is_true && self.window == size && self.at.elapsed() < REFRESH
+    }
 }
 
 impl View {
@@ -73,7 +89,7 @@ impl View {
                 self.counts.add(&risk, self.began.elapsed().as_secs());
             }
             News::Nothing => self.link(Link::There),
-            News::Away(why) => self.link(Link::Away(clean(&why))),
+            News::Away(why) => self.link(Link::Away(away(&why))),
             News::Missed => self
                 .say("MongoDB's log does not reach back to the last alert: these are the newest"),
         }
@@ -85,39 +101,34 @@ impl View {
             let lines = std::mem::take(&mut self.lines);
             return screen::write(&lines);
         };
-        let is_old = |(_, at): (usize, Instant)| at.elapsed() >= REFRESH;
-        let size = screen::terminal().unwrap_or(Size {
-            columns: 80,
-            rows: 24,
-        });
-        if self.lines.is_empty() && !self.staying.is_none_or(is_old) {
+        let size = window();
+        if self.lines.is_empty() && self.staying.is_some_and(|staying| staying.stands(size)) {
             return Ok(());
         }
         let staying = self.status(size, colours);
-        let text = format!(
-            "{}{}{staying}",
-            self.erase(size),
-            std::mem::take(&mut self.lines)
-        );
-        // Nothing that stays reaches the last column: no terminal wraps it.
-        let taken = width(&uncoloured(&staying));
-        self.staying = Some((taken, Instant::now()));
+        let lines = std::mem::take(&mut self.lines);
+        let text = format!("{}{lines}{staying}", self.erase(size));
+        self.staying = Some(Staying {
+            // Nothing that stays reaches the last column: no terminal wraps it.
+            columns: width(&uncoloured(&staying)),
+            window: size,
+            at: Instant::now(),
+            is_true: true,
+        });
         screen::write(&text)
     }
 
     /// Leaves the terminal with whole lines on it.
     pub(super) fn close(&mut self) {
-        if let Form::Painted(_) = self.form
-            && let Some(size) = screen::terminal()
-        {
+        if let Form::Painted(_) = self.form {
             // Nobody may be there to see it.
-            screen::write(&self.erase(size)).ok();
+            screen::write(&self.erase(window())).ok();
         }
     }
 
     /// Takes the line that stays away. A window that has become narrower has wrapped it.
     fn erase(&self, size: Size) -> String {
-        let taken = self.staying.map_or(0, |(taken, _)| taken);
+        let taken = self.staying.map_or(0, |staying| staying.columns);
         let above = taken.saturating_sub(1) / size.columns;
         let up = if above > 0 {
             format!("\x1b[{above}A")
@@ -134,13 +145,7 @@ impl View {
         let line = match self.form {
             Form::Json => clean_json(&json),
             Form::Plain => alert.plain(),
-            Form::Painted(colours) => {
-                let size = screen::terminal().unwrap_or(Size {
-                    columns: 80,
-                    rows: 24,
-                });
-                alert.painted(size, colours)
-            }
+            Form::Painted(colours) => alert.painted(window(), colours),
         };
         self.lines.push_str(&line);
         self.lines.push('\n');
@@ -154,16 +159,14 @@ impl View {
         }
         let before = std::mem::replace(&mut self.link, link);
         if let Form::Painted(_) = self.form {
-            if let Some((_, at)) = &mut self.staying {
-                *at = at.checked_sub(REFRESH).unwrap_or(*at);
+            if let Some(staying) = &mut self.staying {
+                staying.is_true = false;
             }
             return;
         }
         match (&before, &self.link) {
             (Link::Asked | Link::There, Link::Away(why)) => {
-                output::error_line(&format!(
-                    "custom-mongo: MongoDB is away: {why}; waiting for it"
-                ));
+                output::error_line(&format!("custom-mongo: {why}"));
             }
             (Link::Away(_), Link::There) => {
                 output::error_line("custom-mongo: MongoDB is back");
@@ -187,7 +190,7 @@ impl View {
         let (look, link) = match &self.link {
             Link::Asked => (Look::Quiet, "asking MongoDB".to_owned()),
             Link::There => (Look::Good, "live".to_owned()),
-            Link::Away(why) => (Look::High, format!("MongoDB is away: {why}; waiting")),
+            Link::Away(why) => (Look::High, why.clone()),
         };
         let minute = self.counts.last_minute(self.began.elapsed().as_secs());
         let rest = format!(
@@ -213,6 +216,11 @@ impl View {
             colours.paint(Look::Quiet, &rest)
         )
     }
+}
+
+/// As large as it is now.
+fn window() -> Size {
+    screen::terminal().unwrap_or(screen::USUAL)
 }
 
 /// `38: 2 critical, 5 high, 31 low`.
@@ -260,7 +268,16 @@ mod tests {
     #[test]
     fn a_line_that_was_wrapped_is_taken_away_whole() {
         let mut view = View::new(Format::Text);
-        view.staying = Some((99, Instant::now()));
+        let window = Size {
+            columns: 100,
+            rows: 24,
+        };
+        view.staying = Some(Staying {
+            columns: 99,
+            window,
+            at: Instant::now(),
+            is_true: true,
+        });
         assert_eq!(
             view.erase(Size {
                 columns: 100,
