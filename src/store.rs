@@ -25,6 +25,7 @@ mod roster;
 mod runs;
 mod settings;
 mod states;
+mod viewer;
 mod writer;
 mod writes;
 
@@ -38,6 +39,7 @@ pub use lease::{Claim, Lease};
 pub use reader::Reader;
 pub use settings::Settings;
 pub use states::{Held, State};
+pub use viewer::Viewer;
 pub use writer::Writer;
 
 use mongodb::bson::{self, RawDocument};
