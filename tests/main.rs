@@ -55,6 +55,7 @@ mod indexes;
 mod killed;
 mod outages;
 mod owner;
+mod packages;
 mod relay;
 mod serve;
 mod serve_access;
