@@ -60,6 +60,7 @@ use std::sync::Arc;
 
 pub use self::archive::{Archive, Found, Span, archives};
 pub use self::checkpoint::Checkpoint;
+pub use self::dated::Day;
 pub use self::error::{Error, Result};
 pub use self::prefetch::Prefetch;
 pub use self::reader::Reader;

@@ -33,11 +33,12 @@ use cli::{
 use commands::backfill::{Backfill, Reach, What};
 use commands::follow::First;
 use commands::hook::Call;
+use commands::install::{self as installer, Choice, Install, Service, Uninstall};
 use commands::spool::{Dead, Spools};
 use commands::test::{Input, Run};
 use commands::token::Tokens;
 use commands::{check, collect as collector, follow, hook, status, test};
-use home::Home;
+use home::{Home, Layout};
 
 fn main() -> ExitCode {
     let started = Instant::now();
@@ -84,6 +85,12 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         (cli::Format::Text, true) => commands::Format::Quiet,
         (cli::Format::Text, false) => commands::Format::Text,
     };
+    // They change what belongs to root, and so read no settings.
+    match &cli.command {
+        Some(Command::Install(args)) => return install(args, format),
+        Some(Command::Uninstall(args)) => return uninstall(args, format),
+        _ => {}
+    }
     let home = Home::find();
     // Before the settings are read: they may name a command, and `wazuh` may write them.
     home.become_owner()?;
@@ -124,7 +131,64 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
             let settings = config::load(config, &home)?.settings;
             backfill(args, format).run(&settings, &home)
         }
-        None => Ok(status::USAGE),
+        Some(Command::Install(_) | Command::Uninstall(_)) | None => Ok(status::USAGE),
+    }
+}
+
+fn layout(place: &cli::Place) -> Layout {
+    Layout::new(&place.root, Some(&place.home))
+}
+
+fn install(args: &cli::InstallArgs, format: commands::Format) -> anyhow::Result<u8> {
+    let choice = Choice {
+        level: Some(args.level),
+        rule_id: args.rule_id.clone(),
+        group: args.group.clone(),
+        event_location: args.event_location.clone(),
+    };
+    if args.print_block {
+        return installer::print_block(&choice);
+    }
+    let optional = [
+        (args.collect, Service::Collect),
+        (args.serve, Service::Serve),
+        (args.follow, Service::Follow),
+    ];
+    let wanted = optional.into_iter().filter(|(is_wanted, _)| *is_wanted);
+    let services = wanted.map(|(_, service)| service);
+    Install {
+        layout: layout(&args.place),
+        mode: mode(args.dry_run),
+        choice,
+        uri: args.uri.clone(),
+        password_file: args.password_file.clone(),
+        retention: args.retention.clone(),
+        services: [Service::Drain].into_iter().chain(services).collect(),
+        format,
+    }
+    .run()
+}
+
+fn uninstall(args: &cli::UninstallArgs, format: commands::Format) -> anyhow::Result<u8> {
+    let what = if args.purge {
+        installer::What::Everything
+    } else {
+        installer::What::Untouched
+    };
+    Uninstall {
+        layout: layout(&args.place),
+        mode: mode(args.dry_run),
+        what,
+        format,
+    }
+    .run()
+}
+
+fn mode(dry_run: bool) -> installer::Mode {
+    if dry_run {
+        installer::Mode::Dry
+    } else {
+        installer::Mode::Do
     }
 }
 

@@ -28,7 +28,7 @@ const LINES: [&[&str]; 11] = [
 ];
 
 /// Crates that one room alone may name.
-const DOORS: [(&str, &[&str]); 23] = [
+const DOORS: [(&str, &[&str]); 24] = [
     ("mongodb", &["store"]),
     ("bson", &["store"]),
     ("tokio", &["serve", "store"]),
@@ -41,6 +41,7 @@ const DOORS: [(&str, &[&str]); 23] = [
     ("tokio_rustls", &["serve"]),
     ("clap", &["cli", "main"]),
     ("indicatif", &["commands"]),
+    ("rustix", &["commands"]),
     ("env_logger", &["main"]),
     ("toml", &["config"]),
     ("directories", &["home"]),
