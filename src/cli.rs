@@ -128,6 +128,9 @@ pub struct InstallArgs {
     /// Only print the block for ossec.conf, for whoever keeps that with other tools
     #[arg(long, conflicts_with = "dry_run")]
     pub print_block: bool,
+    /// Only bring up to this version what install put into place before; packages do that
+    #[arg(long, conflicts_with = "print_block")]
+    pub refresh: bool,
     /// The connection string for new settings; a password in it is refused
     #[arg(long, value_name = "URI")]
     pub uri: Option<String>,

@@ -33,7 +33,7 @@ use cli::{
 use commands::backfill::{Backfill, Reach, What};
 use commands::follow::First;
 use commands::hook::Call;
-use commands::install::{self as installer, Choice, Install, Service, Uninstall};
+use commands::install::{self as installer, Choice, Extent, Install, Service, Uninstall};
 use commands::spool::{Dead, Spools};
 use commands::test::{Input, Run};
 use commands::token::Tokens;
@@ -159,6 +159,10 @@ fn install(args: &cli::InstallArgs, format: commands::Format) -> anyhow::Result<
     Install {
         layout: layout(&args.place),
         mode: mode(args.dry_run),
+        extent: match args.refresh {
+            true => Extent::Refresh,
+            false => Extent::Whole,
+        },
         choice,
         uri: args.uri.clone(),
         password_file: args.password_file.clone(),

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::manager_root::ManagerRoot;
 use crate::scratch;
 
 /// The program without what a debugger needs, and the folder of its packages, made once.
@@ -201,4 +202,64 @@ fn the_containers_settings_are_known() {
     let checks = said["checks"].as_array().unwrap();
     let read = checks.iter().find(|one| one["name"] == "settings").unwrap();
     assert_eq!(read["ok"], true, "{said:#}");
+}
+
+/// A package of another program under the same name, with a later version.
+fn later_deb(program: &str) -> PathBuf {
+    let folder = scratch::fresh("later");
+    let deb = one(&MADE.1, ".deb");
+    succeeded(
+        Command::new("dpkg-deb")
+            .arg("-R")
+            .arg(deb)
+            .arg(folder.join("deb")),
+    );
+    let control = folder.join("deb/DEBIAN/control");
+    let text = fs::read_to_string(&control).unwrap();
+    let version = concat!("Version: ", env!("CARGO_PKG_VERSION"));
+    fs::write(&control, text.replace(version, "Version: 999")).unwrap();
+    let binary = folder.join("deb/usr/bin/custom-mongo");
+    // Still the program: what follows its end does not count.
+    let bytes = [&fs::read(&binary).unwrap(), program.as_bytes()].concat();
+    fs::write(&binary, bytes).unwrap();
+    let made = folder.join("later.deb");
+    let mut build = Command::new("dpkg-deb");
+    build
+        .args(["--root-owner-group", "-Znone", "--build"])
+        .arg(folder.join("deb"));
+    succeeded(build.arg(&made));
+    made
+}
+
+#[test]
+fn an_upgrade_refreshes_what_install_put_there_and_a_removal_takes_it_back() {
+    let manager = ManagerRoot::new();
+    let root = manager.root.clone();
+    let (before, root_text) = (manager.snapshot(), root.to_str().unwrap());
+    prepare_dpkg(&root);
+    dpkg(
+        &root,
+        &["--install", one(&MADE.1, ".deb").to_str().unwrap()],
+    );
+    let installed = manager.path("integrations/custom-mongo");
+    assert!(!installed.exists(), "a package sets nothing up by itself");
+    let mut install = Command::new(root.join("usr/bin/custom-mongo"));
+    install.args(["install", "--retention", "off", "--root", root_text]);
+    succeeded(&mut install);
+    assert!(fs::read(&installed).unwrap() == fs::read(root.join("usr/bin/custom-mongo")).unwrap());
+    // What an administrator took away stays away.
+    fs::remove_file(root.join("etc/logrotate.d/custom-mongo")).unwrap();
+
+    let said = dpkg(&root, &["--install", later_deb("later").to_str().unwrap()]);
+    assert!(said.contains("integrations/custom-mongo"), "{said}");
+    assert!(fs::read(&installed).unwrap().ends_with(b"later"), "{said}");
+    assert!(!root.join("etc/logrotate.d/custom-mongo").exists());
+    let said = dpkg(&root, &["--install", later_deb("later").to_str().unwrap()]);
+    assert!(said.contains("nothing to do"), "{said}");
+
+    let said = dpkg(&root, &["--purge", "custom-mongo"]);
+    assert!(!installed.exists(), "{said}");
+    assert!(!said.contains("still set up"), "{said}");
+    fs::remove_dir_all(root.join("var/lib")).unwrap();
+    assert_eq!(manager.snapshot(), before, "{said}");
 }
