@@ -28,7 +28,7 @@ const LINES: [&[&str]; 11] = [
 ];
 
 /// Crates that one room alone may name.
-const DOORS: [(&str, &[&str]); 26] = [
+const DOORS: [(&str, &[&str]); 27] = [
     ("mongodb", &["store"]),
     ("bson", &["store"]),
     ("tokio", &["serve", "store"]),
@@ -44,6 +44,7 @@ const DOORS: [(&str, &[&str]); 26] = [
     ("indicatif", &["commands"]),
     ("terminal_size", &["commands"]),
     ("unicode_width", &["commands"]),
+    ("rustix", &["commands"]),
     ("env_logger", &["main"]),
     ("toml", &["config"]),
     ("directories", &["home"]),
