@@ -37,7 +37,7 @@ const DOORS: [(&str, &[&str]); 23] = [
     ("hyper_util", &["serve"]),
     ("tower_http", &["serve"]),
     ("form_urlencoded", &["serve"]),
-    ("futures_util", &["serve"]),
+    ("futures_util", &["serve", "store"]),
     ("tokio_rustls", &["serve"]),
     ("clap", &["cli", "main"]),
     ("indicatif", &["commands"]),
