@@ -14,6 +14,7 @@ mod command;
 mod completion;
 mod connect;
 mod credentials;
+mod cursor;
 mod indexes;
 mod inspect;
 mod inventory;

@@ -37,7 +37,7 @@ const DOORS: [(&str, &[&str]); 27] = [
     ("hyper_util", &["serve"]),
     ("tower_http", &["serve"]),
     ("form_urlencoded", &["serve"]),
-    ("futures_util", &["serve"]),
+    ("futures_util", &["serve", "store"]),
     ("tokio_rustls", &["serve"]),
     ("clap", &["cli", "main"]),
     ("clap_complete", &["cli"]),
