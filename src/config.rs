@@ -13,6 +13,8 @@ use crate::{alerts_log, collect, delivery, relay, serve, spool, store, wazuh_api
 mod environment;
 mod suggestion;
 
+pub use environment::is_used as is_environment_used;
+
 /// The settings file's name.
 pub const FILE: &str = "custom-mongo.toml";
 

@@ -3,6 +3,7 @@
 
 mod alert;
 mod alerts_log;
+mod certificate;
 mod cli;
 mod collect;
 mod commands;
@@ -84,7 +85,10 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         (cli::Format::Text, true) => commands::Format::Quiet,
         (cli::Format::Text, false) => commands::Format::Text,
     };
-    let home = Home::find();
+    let home = match &cli.command {
+        Some(Command::Check(args)) => place(args).home().clone(),
+        _ => Home::find(),
+    };
     // Before the settings are read: they may name a command, and `wazuh` may write them.
     home.become_owner()?;
     if let Some(file) = &cli.test {
@@ -101,7 +105,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
                 CheckArgs { trust: true, .. } => check::Depth::Trust,
                 _ => check::Depth::All,
             };
-            Ok(check::run(config, depth, format))
+            Ok(check::run(config, &place(args), depth, format))
         }
         Some(Command::Serve(args)) => {
             let settings = config::load(config, &home)?.settings;
@@ -126,6 +130,10 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         }
         None => Ok(status::USAGE),
     }
+}
+
+fn place(args: &CheckArgs) -> check::Place {
+    check::Place::find(args.root.as_deref(), args.home.as_deref())
 }
 
 fn first(args: &FollowArgs) -> First {
