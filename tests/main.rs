@@ -42,6 +42,7 @@ mod architecture;
 mod arguments;
 mod backfill;
 mod breaker;
+mod check;
 mod collect;
 mod commands;
 mod depth;

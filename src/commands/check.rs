@@ -7,9 +7,9 @@ use nix::unistd::geteuid;
 use super::{Format, status};
 use crate::config::{Loaded, Settings};
 
+mod database;
 mod finding;
 mod integration;
-mod mongodb;
 mod ossec_conf;
 mod place;
 mod schedule;
@@ -91,7 +91,7 @@ fn check_depth(findings: &mut Findings, settings: &Settings, place: &Place, dept
         Depth::All => {
             serve::check_socket(findings, settings, place);
             state::check_folder(findings, place);
-            let reached = mongodb::check(findings, settings, place);
+            let reached = database::check(findings, settings, place);
             state::check_spool(findings, settings, place, reached);
             findings.enter("wazuh api");
             wazuh_api::check(findings, api, home);

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::finding::Findings;
 use super::place::{Place, quoted};
 use crate::filter::Filter;
-use crate::ossec_conf::{Integration, integrations, log_alert_level};
+use crate::ossec_conf::{Integration, integrations, is_json_off, log_alert_level};
 use crate::setting::Secret;
 
 mod mend;
@@ -55,6 +55,14 @@ pub(super) fn check(findings: &mut Findings, place: &Place, instead: Option<&str
         name: name(place),
     };
     conf.check_start(findings);
+    if is_json_off(&text) == Ok(true) {
+        let detail = "<jsonout_output> is no: Wazuh writes no alerts.json, and integrations and `follow` read that";
+        let fix = format!(
+            "sed -i 's|<jsonout_output>no</jsonout_output>|<jsonout_output>yes</jsonout_output>|' {}",
+            quoted(&path)
+        );
+        findings.bad("ossec.conf output", detail, fix);
+    }
     let ours: Vec<&Integration> = conf.ours().collect();
     let Some(first) = ours.first() else {
         conf.say_absent(findings, place, instead);
@@ -69,7 +77,7 @@ pub(super) fn check(findings: &mut Findings, place: &Place, instead: Option<&str
         conf.check_level(findings, block);
     }
     conf.check_before(findings, first);
-    conf.check_overlap(findings, &ours);
+    check_overlap(findings, &ours);
     Blocks {
         hook_url: ours.iter().find_map(|block| block.hook_url.clone()),
         are_there: true,
@@ -235,25 +243,25 @@ impl Conf<'_> {
         findings.bad("ossec.conf order", detail, fix);
     }
 
-    fn check_overlap(&self, findings: &mut Findings, ours: &[&Integration]) {
-        for (index, first) in ours.iter().enumerate() {
-            for second in ours.iter().skip(index + 1) {
-                if overlap(first, second) {
-                    let detail = format!(
-                        "the blocks at line {} and line {} can both want an alert: it comes twice and is stored once",
-                        first.line, second.line
-                    );
-                    findings.note("ossec.conf overlap", detail);
-                }
-            }
-        }
-    }
-
     /// The command, if one line can be found that does it; else the words.
     fn fix(&self, block: &Integration, mend: &Mend<'_>, words: impl Fn() -> String) -> String {
         match mend.command(self.text, block) {
             Some(script) => format!("sed -i '{script}' {}", quoted(self.path)),
             None => words(),
+        }
+    }
+}
+
+fn check_overlap(findings: &mut Findings, ours: &[&Integration]) {
+    for (index, first) in ours.iter().enumerate() {
+        for second in ours.iter().skip(index + 1) {
+            if overlap(first, second) {
+                let detail = format!(
+                    "the blocks at line {} and line {} can both want an alert: it comes twice and is stored once",
+                    first.line, second.line
+                );
+                findings.note("ossec.conf overlap", detail);
+            }
         }
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn check_socket(findings: &mut Findings, settings: &Settings, place: 
     let meta = match fs::symlink_metadata(&socket) {
         Ok(meta) => meta,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return say_absent(findings, &expected, &socket, place);
+            return say_absent(findings, expected, &socket, place);
         }
         Err(error) => {
             let fix = "let the user that Wazuh runs as look into that folder";
@@ -75,7 +75,7 @@ pub(super) fn check_socket(findings: &mut Findings, settings: &Settings, place: 
     ask(findings, settings, &socket, place);
 }
 
-fn say_absent(findings: &mut Findings, expected: &Unit, socket: &Path, place: &Place) {
+fn say_absent(findings: &mut Findings, expected: Unit, socket: &Path, place: &Place) {
     match expected {
         Unit::Enabled if place.layout.is_this_host() => {
             let detail = format!("{UNIT} is enabled, and nobody is at {}", socket.display());

@@ -179,12 +179,10 @@ fn uri_fix(why: &str, loaded: &Loaded, place: &Place) -> String {
     if let Some((_, command)) = why.split_once("; run ") {
         return command.to_owned();
     }
-    match &loaded.file {
-        Some(file) => format!("correct [store] in {}", file.display()),
-        None => {
-            let sample = place.layout.here(&place.layout.settings());
-            let (install, sample) = (place.install(), sample.display());
-            format!("{install} writes {sample}; set store.uri in it")
-        }
+    if let Some(file) = &loaded.file {
+        return format!("correct [store] in {}", file.display());
     }
+    let sample = place.layout.here(&place.layout.settings());
+    let (install, sample) = (place.install(), sample.display());
+    format!("{install} writes {sample}; set store.uri in it")
 }

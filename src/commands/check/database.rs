@@ -1,9 +1,7 @@
 //! MongoDB, step by step: the name, the port, the certificate, the replica set, the login, and then
 //! what it lets us do. A step that fails is the cause, and what would follow from it is left out.
 
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Reached;
 use super::finding::Findings;
@@ -11,8 +9,11 @@ use super::place::Place;
 use crate::config::Settings;
 use crate::store::{self, Encryption, Greeting, Seeds};
 
+mod knock;
 mod report;
 mod tls;
+
+use knock::{Knock, Open, knock, knock_all, named};
 
 /// How long MongoDB may take to answer.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -60,109 +61,6 @@ fn seeds(findings: &mut Findings, settings: &Settings) -> Option<Seeds> {
     }
 }
 
-/// One server at which somebody answers.
-struct Open {
-    server: (String, u16),
-    address: SocketAddr,
-}
-
-enum Knock {
-    NoName(String),
-    Closed(String),
-    Open(SocketAddr, Duration),
-}
-
-/// Connects to each; a replica set can be reached by any of its members.
-fn knock(findings: &mut Findings, servers: &[(String, u16)]) -> Vec<Open> {
-    let answers = knock_all(servers);
-    let is_any_open = answers.iter().any(|one| matches!(one, Knock::Open(..)));
-    let mut open = Vec::new();
-    for (server, answer) in servers.iter().zip(answers) {
-        let name = named(server);
-        let (what, detail, fix) = match answer {
-            Knock::Open(address, took) => {
-                let millis = took.as_millis();
-                findings.good("mongodb tcp", format!("{name} answers in {millis} ms"));
-                open.push(Open {
-                    server: server.clone(),
-                    address,
-                });
-                continue;
-            }
-            Knock::NoName(why) => (
-                "mongodb name",
-                format!("{}: {why}", server.0),
-                "correct the name in store.uri, or add it to DNS or /etc/hosts".to_owned(),
-            ),
-            Knock::Closed(why) => (
-                "mongodb tcp",
-                format!("{name}: {why}"),
-                closed_fix(&why, server),
-            ),
-        };
-        if is_any_open {
-            findings.advise(what, detail, fix);
-        } else {
-            findings.bad(what, detail, fix);
-        }
-    }
-    open
-}
-
-fn named((host, port): &(String, u16)) -> String {
-    if host.contains(':') {
-        return format!("[{host}]:{port}");
-    }
-    format!("{host}:{port}")
-}
-
-fn closed_fix(why: &str, (host, port): &(String, u16)) -> String {
-    if why.contains("refused") {
-        return format!(
-            "start mongod on {host} (systemctl start mongod), let it listen there (net.bindIp in /etc/mongod.conf), or correct the port in store.uri"
-        );
-    }
-    format!("let this host reach port {port} of {host} (firewall, route), or correct store.uri")
-}
-
-/// All at once, each on a thread of its own: a name server may take longer than anybody waits.
-fn knock_all(servers: &[(String, u16)]) -> Vec<Knock> {
-    let (sender, answers) = mpsc::channel();
-    for (index, server) in servers.iter().enumerate() {
-        let (sender, server) = (sender.clone(), server.clone());
-        std::thread::spawn(move || sender.send((index, knock_one(&server))));
-    }
-    let silent = || Knock::Closed(format!("no answer within {} s", WITHIN.as_secs()));
-    let mut all: Vec<Knock> = servers.iter().map(|_| silent()).collect();
-    let end = Instant::now() + WITHIN + Duration::from_millis(500);
-    for _ in servers {
-        let left = end.saturating_duration_since(Instant::now());
-        let Ok((index, answer)) = answers.recv_timeout(left) else {
-            break;
-        };
-        if let Some(place) = all.get_mut(index) {
-            *place = answer;
-        }
-    }
-    all
-}
-
-fn knock_one((host, port): &(String, u16)) -> Knock {
-    let addresses = match (host.as_str(), *port).to_socket_addrs() {
-        Ok(addresses) => addresses,
-        Err(error) => return Knock::NoName(error.to_string()),
-    };
-    let mut last = Knock::NoName("the name has no address".to_owned());
-    for address in addresses {
-        let begun = Instant::now();
-        last = match TcpStream::connect_timeout(&address, WITHIN) {
-            Ok(_) => return Knock::Open(address, begun.elapsed()),
-            Err(error) => Knock::Closed(error.to_string()),
-        };
-    }
-    last
-}
-
 /// The first that says anything.
 fn greet(
     findings: &mut Findings,
@@ -181,10 +79,14 @@ fn greet(
         return None;
     }
     let why = why.trim_end_matches("; see custom-mongo check").to_owned();
-    let fix = if why.contains("wire version") {
-        "MongoDB 5.0 or newer is needed"
-    } else {
-        "is it mongod that listens there, and does it answer mongosh? restart it, or correct store.uri"
+    let fix = match &seeds.tls {
+        _ if why.contains("wire version") => "MongoDB 5.0 or newer is needed",
+        Encryption::Off => {
+            "is it mongod that listens there, and does it answer mongosh? restart it, or correct store.uri"
+        }
+        _ => {
+            "does it want a certificate of ours? set store.client_certificate_file; else restart it if it does not answer mongosh either"
+        }
     };
     findings.bad("mongodb", why, fix);
     None

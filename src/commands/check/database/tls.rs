@@ -124,8 +124,8 @@ fn days_left(shown: &Shown) -> Option<i64> {
 
 /// Whether one of them would speak if it were asked with TLS; then that is the fault.
 pub(super) fn is_wanted(findings: &mut Findings, open: &[Open]) -> bool {
-    let shows = |one: &Open| certificate::look(&one.server.0, one.address, None, WITHIN).ok();
-    let Some((one, shown)) = open.iter().find_map(|one| Some((one, shows(one)?))) else {
+    let look = |one: &Open| certificate::look(&one.server.0, one.address, None, WITHIN).ok();
+    let Some((one, shown)) = open.iter().find_map(|one| Some((one, look(one)?))) else {
         return false;
     };
     let name = named(&one.server);
