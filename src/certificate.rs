@@ -214,7 +214,8 @@ fn judge(error: rustls::Error) -> Judgement {
         Why::NotValidYet | Why::NotValidYetContext { .. } => Judgement::NotYet,
         Why::NotValidForName => Judgement::OtherName(Vec::new()),
         Why::NotValidForNameContext { presented, .. } => Judgement::OtherName(presented),
-        Why::UnknownIssuer => Judgement::UnknownIssuer,
+        // An authority has the issuer's name, and another key.
+        Why::UnknownIssuer | Why::BadSignature => Judgement::UnknownIssuer,
         other => Judgement::Bad(other.to_string()),
     }
 }

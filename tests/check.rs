@@ -301,7 +301,8 @@ fn no_command_of_the_settings_runs_as_root() {
     installed.settings(&format!(
         "[store]\nuri_command = {command:?}\ndatabase = \"check_command\"\n"
     ));
-    for check in [installed.check(), installed.check_below()] {
+    for look in [Installed::check, Installed::check_below] {
+        let check = look(&installed);
         assert_eq!(faults(&check), [], "{check:#}");
         let id = fs::read_to_string(seen.join("id")).unwrap();
         let (user, _) = ManagerRoot::wazuh();

@@ -21,6 +21,7 @@ mod wazuh_api;
 use finding::Findings;
 use ossec_conf::Blocks;
 pub use place::Place;
+use state::Usable;
 
 /// How much is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +73,6 @@ fn check(findings: &mut Findings, config: Option<&Path>, place: &Place, depth: D
         return;
     };
     check_uri(findings, loaded, place, depth);
-    serve::check_settings(findings, &loaded.settings, &place.home);
     check_depth(findings, &loaded.settings, place, depth);
 }
 
@@ -80,21 +80,28 @@ fn check_depth(findings: &mut Findings, settings: &Settings, place: &Place, dept
     let (api, home) = (&settings.wazuh_api, &place.home);
     match depth {
         Depth::ConfigOnly => {
+            serve::check_settings(findings, settings, home);
             findings.enter("wazuh api");
             wazuh_api::check_settings(findings, api);
         }
         Depth::Trust => {
+            serve::check_settings(findings, settings, home);
             findings.enter("wazuh api");
             wazuh_api::trust(findings, api, home);
             wazuh_api::check(findings, api, home);
         }
         Depth::All => {
-            serve::check_socket(findings, settings, place);
-            state::check_folder(findings, place);
+            let state = state::check_folder(findings, place);
+            if state == Usable::Yes {
+                serve::check_settings(findings, settings, home);
+                serve::check_socket(findings, settings, place);
+            }
             let reached = database::check(findings, settings, place);
-            state::check_spool(findings, settings, place, reached);
-            findings.enter("wazuh api");
-            wazuh_api::check(findings, api, home);
+            if state == Usable::Yes {
+                state::check_spool(findings, settings, place, reached);
+                findings.enter("wazuh api");
+                wazuh_api::check(findings, api, home);
+            }
             schedule::check(findings, settings, place);
         }
     }

@@ -130,7 +130,7 @@ fn blocks_of_others_behind_ours_harm_nobody() {
 
 #[test]
 fn a_second_block_that_overlaps_and_a_level_that_never_comes_are_noted() {
-    let installed = with(&format!("{BLOCK}{BLOCK}{STOCK}"), "check_overlap");
+    let installed = with(&format!("{BLOCK}{BLOCK}{STOCK}"), "check_twice");
     let check = installed.check();
     assert_eq!(super::faults(&check), [], "{check:#}");
     let overlap = note(&check, "ossec.conf overlap").detail;

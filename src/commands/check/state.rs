@@ -21,8 +21,26 @@ use crate::spool::{Spool, Status};
 const DRAINED_WITHIN_MS: i64 = 3_600_000;
 const SERVED_WITHIN_MS: i64 = 60_000;
 
-/// Whether the folder is there, or can be made, and is the hook's own.
-pub(super) fn check_folder(findings: &mut Findings, place: &Place) {
+/// Whether the hook can use its state folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Usable {
+    Yes,
+    No,
+}
+
+/// Whether the folder is there, or can be made, and is the hook's own. If not, nothing can be said of
+/// what is in it.
+pub(super) fn check_folder(findings: &mut Findings, place: &Place) -> Usable {
+    let before = findings.faults();
+    look_at_folder(findings, place);
+    if findings.faults() == before {
+        Usable::Yes
+    } else {
+        Usable::No
+    }
+}
+
+fn look_at_folder(findings: &mut Findings, place: &Place) {
     findings.enter("state");
     let state = place.home.state();
     let shown = state.display();
