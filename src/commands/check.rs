@@ -77,18 +77,18 @@ fn check(findings: &mut Findings, config: Option<&Path>, place: &Place, depth: D
 }
 
 fn check_depth(findings: &mut Findings, settings: &Settings, place: &Place, depth: Depth) {
-    let (api, home) = (&settings.wazuh_api, &place.home);
+    let home = &place.home;
     match depth {
         Depth::ConfigOnly => {
             serve::check_settings(findings, settings, home);
             findings.enter("wazuh api");
-            wazuh_api::check_settings(findings, api);
+            wazuh_api::check_settings(findings, settings);
         }
         Depth::Trust => {
             serve::check_settings(findings, settings, home);
             findings.enter("wazuh api");
-            wazuh_api::trust(findings, api, home);
-            wazuh_api::check(findings, api, home);
+            wazuh_api::trust(findings, settings, home);
+            wazuh_api::check(findings, settings, home);
         }
         Depth::All => {
             let state = state::check_folder(findings, place);
@@ -100,7 +100,7 @@ fn check_depth(findings: &mut Findings, settings: &Settings, place: &Place, dept
             if state == Usable::Yes {
                 state::check_spool(findings, settings, place, reached);
                 findings.enter("wazuh api");
-                wazuh_api::check(findings, api, home);
+                wazuh_api::check(findings, settings, home);
             }
             schedule::check(findings, settings, place);
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mongodb::bson::{Document, doc};
 use mongodb::options::{ServerAddress, Tls};
 
-use super::{Error, Settings, connect};
+use super::{Error, Settings, command, connect};
 
 /// Where a connection string leads; `mongodb+srv` after its look-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,10 +103,7 @@ pub fn greet(
         options.load_balanced = None;
         let refused = |error| connect::refused(&error, settings);
         let client = mongodb::Client::with_options(options).map_err(refused)?;
-        let hello = client
-            .database("admin")
-            .run_command(doc! { "hello": 1 })
-            .await;
+        let hello = command::run(&client.database("admin"), doc! { "hello": 1 }).await;
         hello.map(|hello| read(&hello)).map_err(refused)
     };
     let greeting = connect::within(&runtime, within, settings, work);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
 
-use super::{Error, Store, refusal};
+use super::{Error, Store, command, refusal};
 
 /// Something that a way of working needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Store {
         let database = self.database();
         let work = async {
             let ask = doc! { "connectionStatus": 1, "showPrivileges": true };
-            let status = database.run_command(ask).await;
+            let status = command::run(&database, ask).await;
             status.map_err(|error| refusal::sort(&error))
         };
         let status = self.limit(within, work)?;

@@ -114,10 +114,7 @@ fn an_authority_that_is_not_known_is_named_and_ca_file_mends_it() {
         &site.wazuh("127.0.0.1", "&tls=true", &ca_file),
         "mongodb tls",
     );
-    assert!(
-        fault.detail.contains("nobody who is trusted"),
-        "{fault:?}"
-    );
+    assert!(fault.detail.contains("nobody who is trusted"), "{fault:?}");
     let absent = "ca_file = \"/nonexistent.pem\"\n";
     let fault = only_of(&site.wazuh("127.0.0.1", "&tls=true", absent), "store.uri");
     assert!(fault.detail.contains("/nonexistent.pem"), "{fault:?}");

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -124,7 +125,7 @@ fn a_connection_string_with_an_unknown_option_is_refused_with_the_option() {
     let installed = Installed::new("check_option");
     let uri = mongod::shared().uri();
     let text = |uri: &str| format!("[store]\nuri = {uri:?}\ndatabase = \"check_option\"\n");
-    installed.settings(&text(&format!("{uri}&socketTimeoutMS=5")));
+    installed.settings(&text(&format!("{uri}&wtimeoutMS=5")));
     let fault = only(&installed.check(), "store.uri");
     assert!(fault.detail.contains("remove this option"), "{fault:?}");
     installed.settings(&text(&uri));
@@ -318,7 +319,6 @@ fn somebody_else_is_told_that_he_sees_less() {
     if !geteuid().is_root() {
         return assert!(scratch::root().exists());
     }
-    use std::os::unix::process::CommandExt;
     let installed = Installed::new("check_user");
     for folder in ["", "etc", "integrations", "var", "var/db", "logs"] {
         mode(&installed.host.path(folder), 0o755);

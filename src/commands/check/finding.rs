@@ -75,6 +75,17 @@ impl Findings {
         });
     }
 
+    /// Takes those of one among several, with its name in front.
+    pub(super) fn absorb(&mut self, of: &str, others: Self) {
+        let room = self.room;
+        let named = |mut finding: Finding| {
+            finding.room = room;
+            finding.detail = format!("{of}: {}", finding.detail);
+            finding
+        };
+        self.all.extend(others.all.into_iter().map(named));
+    }
+
     /// Whether any does not hold.
     pub(super) fn failed(&self) -> bool {
         self.count(Level::Fault) > 0

@@ -70,7 +70,7 @@ pub(super) fn check(findings: &mut Findings, settings: &Settings, place: &Place)
 }
 
 fn check_collect(findings: &mut Findings, settings: &Settings, place: &Place) {
-    if !settings.wazuh_api.is_configured() {
+    if settings.managers().is_empty() {
         return;
     }
     let last = age(&place.home.state().join("collect.lock"));

@@ -119,6 +119,11 @@ pub(super) fn check(findings: &mut Findings, loaded: &Loaded, place: &Place) {
     let store = &loaded.settings.store;
     let has_secret = store.password.is_some()
         || loaded.settings.wazuh_api.password.is_some()
+        || loaded
+            .settings
+            .managers()
+            .iter()
+            .any(|manager| manager.api.password.is_some())
         || loaded.settings.serve.auth_token.is_some()
         || (store.uri.is_some() && store.has_password_in_uri());
     for file in loaded.file.iter().chain(&loaded.env_file) {
@@ -181,6 +186,9 @@ fn uri_fix(why: &str, loaded: &Loaded, place: &Place) -> String {
     }
     if let Some(file) = &loaded.file {
         return format!("correct [store] in {}", file.display());
+    }
+    if config::is_environment_used() {
+        return "correct MONGO_URI, or CUSTOM_MONGO_STORE__… in the environment".to_owned();
     }
     let sample = place.layout.here(&place.layout.settings());
     let (install, sample) = (place.install(), sample.display());

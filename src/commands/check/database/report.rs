@@ -99,7 +99,7 @@ fn check_role(findings: &mut Findings, settings: &Settings, report: &Report) {
         return findings.bad("mongodb role", detail, ROLE);
     }
     let mut needs = Vec::new();
-    if settings.wazuh_api.is_configured() {
+    if !settings.managers().is_empty() {
         for collection in ["agents", "collect_state", "collect_runs", "leases"] {
             needs.extend(["find", "insert", "update"].map(|action| Need { collection, action }));
         }
