@@ -125,7 +125,7 @@ fn a_connection_string_with_an_unknown_option_is_refused_with_the_option() {
     let installed = Installed::new("check_option");
     let uri = mongod::shared().uri();
     let text = |uri: &str| format!("[store]\nuri = {uri:?}\ndatabase = \"check_option\"\n");
-    installed.settings(&text(&format!("{uri}&wtimeoutMS=5")));
+    installed.settings(&text(&format!("{uri}&compressors=zlib")));
     let fault = only(&installed.check(), "store.uri");
     assert!(fault.detail.contains("remove this option"), "{fault:?}");
     installed.settings(&text(&uri));
