@@ -113,13 +113,13 @@ pub fn greet(
 
 fn read(hello: &Document) -> Greeting {
     let text = |key: &str| hello.get_str(key).ok().map(str::to_owned);
-    let members = hello.get_array("hosts").map(|hosts| {
-        let names = hosts.iter().filter_map(|host| host.as_str());
-        names.map(str::to_owned).collect()
-    });
+    // Members that never become the primary are apart.
+    let lists = ["hosts", "passives"].map(|key| hello.get_array(key));
+    let members = lists.into_iter().flatten().flatten();
+    let members = members.filter_map(|host| host.as_str().map(str::to_owned));
     Greeting {
         replica_set: text("setName"),
-        members: members.unwrap_or_default(),
+        members: members.collect(),
         primary: text("primary"),
         is_uninitiated: hello.get_bool("isreplicaset").unwrap_or(false),
         wire_version: hello.get_i32("maxWireVersion").unwrap_or_default(),

@@ -16,7 +16,7 @@ mod tls;
 use knock::{Knock, Open, knock, knock_all, named};
 
 /// How long MongoDB may take to answer.
-const WITHIN: Duration = Duration::from_secs(5);
+const WITHIN: Duration = Duration::from_secs(8);
 /// MongoDB 5.0 (`maxWireVersion`,
 /// <https://github.com/mongodb/specifications/blob/master/source/wireversion-featurelist/wireversion-featurelist.md>).
 const OLDEST: i32 = 13;

@@ -73,8 +73,7 @@ fn check_collect(findings: &mut Findings, settings: &Settings, place: &Place) {
     if settings.managers().is_empty() {
         return;
     }
-    let last = age(&place.home.state().join("collect.lock"));
-    let ran = last.is_some_and(|age| age < RECENT);
+    let ran = last_run(place).is_some_and(|age| age < RECENT);
     let serves = settings.collect.every.is_some() && serve::is_there(settings, &place.home);
     if unit(place, COLLECT) == Unit::Enabled {
         findings.good("collect", format!("{COLLECT} is enabled"));
@@ -92,6 +91,17 @@ fn check_collect(findings: &mut Findings, settings: &Settings, place: &Place) {
         let detail = "nothing on this host starts `collect`; does another one?";
         findings.note("collect", detail);
     }
+}
+
+/// Since the last run of `collect` for any site, which takes a lock first.
+fn last_run(place: &Place) -> Option<Duration> {
+    let files = fs::read_dir(place.home.state()).into_iter().flatten();
+    let files = files.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_lock = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("collect") && name.ends_with(".lock")
+    };
+    files.filter(is_lock).filter_map(|path| age(&path)).min()
 }
 
 fn check_drain(findings: &mut Findings, settings: &Settings, place: &Place) {

@@ -17,7 +17,7 @@ use crate::serve;
 
 const UNIT: &str = "custom-mongo.service";
 /// Longer than a service that is well takes.
-const WITHIN: Duration = Duration::from_secs(2);
+const WITHIN: Duration = Duration::from_secs(3);
 
 /// What the settings say about it; asks nobody.
 pub(super) fn check_settings(findings: &mut Findings, settings: &Settings, home: &Home) {
