@@ -14,6 +14,7 @@ mod command;
 mod completion;
 mod connect;
 mod credentials;
+mod cursor;
 mod greeting;
 mod indexes;
 mod inspect;
@@ -27,6 +28,7 @@ mod roster;
 mod runs;
 mod settings;
 mod states;
+mod viewer;
 mod writer;
 mod writes;
 
@@ -42,6 +44,7 @@ pub use privileges::Need;
 pub use reader::Reader;
 pub use settings::Settings;
 pub use states::{Held, State};
+pub use viewer::Viewer;
 pub use writer::Writer;
 
 use mongodb::bson::{self, RawDocument};
