@@ -280,6 +280,22 @@ fn before_anything_is_installed_it_says_so_and_nothing_else() {
     assert!(fault.detail.contains("not installed"), "{fault:?}");
     assert!(fault.fix.contains("install --root"), "{fault:?}");
     assert!(host.snapshot() == before, "it changes nothing");
+    if geteuid().is_root() {
+        // As it says; then the one thing that nobody else can know is missing.
+        fault.run();
+        let check = read(&host.run(&["check", "--format", "json"]));
+        let fault = only(&check, "store.uri");
+        let file = host.path("etc/custom-mongo.toml");
+        let named = format!("correct [store] in {}", file.display());
+        assert_eq!(fault.fix, named);
+        let (uri, sample) = (mongod::shared().uri(), fs::read_to_string(&file).unwrap());
+        let store = format!("[store]\nuri = {uri:?}\ndatabase = \"check_new\"\n");
+        let spool = "[spool]\ndisk_reserve = \"0 %\"\n";
+        let text = sample.replacen("[store]\n", &store, 1);
+        fs::write(&file, text.replacen("[spool]\n", spool, 1)).unwrap();
+        let check = read(&host.run(&["check", "--format", "json"]));
+        assert_eq!(faults(&check), [], "{check:#}");
+    }
     // Nor where there is no Wazuh at all.
     let empty = scratch::fresh("empty");
     let mut command = Command::new(env!("CARGO_BIN_EXE_custom-mongo"));

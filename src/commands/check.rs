@@ -147,7 +147,7 @@ fn check_user(findings: &mut Findings, place: &Place) {
         let (own, wazuh) = (place.user(own), place.user(wazuh));
         let detail =
             format!("{own} asks, and Wazuh runs as {wazuh}: some lines may be about {own} only");
-        findings.advise("user", detail, "sudo custom-mongo check");
+        findings.advise("user", detail, format!("sudo {}", place.command("check")));
     }
 }
 

@@ -187,15 +187,20 @@ fn an_integration_that_is_a_link_or_is_not_there_is_installed() {
     fs::remove_file(&file).unwrap();
     let fault = only(&installed.check_below(), "integration");
     assert!(fault.fix.contains(" install --root "), "{fault:?}");
+    if geteuid().is_root() {
+        fault.run();
+        assert_eq!(super::faults(&installed.check_below()), []);
+        fs::remove_file(&file).unwrap();
+    }
     let elsewhere = installed.host.path("tmp/program");
     fs::write(&elsewhere, "a program").unwrap();
     symlink(&elsewhere, &file).unwrap();
     let fault = only(&installed.check_below(), "integration");
     assert!(fault.fix.starts_with("rm "), "{fault:?}");
-    fs::remove_file(&file).unwrap();
-    fs::rename(&elsewhere, &file).unwrap();
-    installed.host.give_to_group(&file, 0o750);
-    assert_eq!(super::faults(&installed.check_below()), []);
+    if geteuid().is_root() {
+        fault.run();
+        assert_eq!(super::faults(&installed.check_below()), []);
+    }
 }
 
 /// Wazuh runs nothing else; the block has the name of the file.

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::finding::Findings;
-use super::place::Place;
+use super::place::{Place, quoted};
 use super::serve;
 use crate::config::Settings;
 
 const COLLECT: &str = "custom-mongo-collect.timer";
+const DRAIN: &str = "custom-mongo-drain.timer";
 const FOLLOW: &str = "custom-mongo-follow.service";
 /// Where packages put units.
 const PACKAGED: [&str; 2] = ["/usr/lib/systemd/system", "/lib/systemd/system"];
@@ -52,6 +53,15 @@ pub(super) fn unit(place: &Place, name: &str) -> Unit {
     }
 }
 
+/// The command that starts a unit with the host, also with one that does not run.
+pub(super) fn enable(place: &Place, name: &str) -> String {
+    if place.layout.is_this_host() {
+        return format!("systemctl enable --now {name}");
+    }
+    let root = quoted(place.layout.root());
+    format!("systemctl --root {root} enable {name}")
+}
+
 /// Who brings the alerts where no block in ossec.conf does.
 pub(super) fn alerts_by(place: &Place) -> Option<&'static str> {
     match unit(place, FOLLOW) {
@@ -83,6 +93,9 @@ fn check_collect(findings: &mut Findings, settings: &Settings, place: &Place) {
         findings.good("collect", "the service does it (collect.every)");
     } else if ran {
         findings.good("collect", "it ran within the last day");
+    } else if unit(place, COLLECT) == Unit::Disabled {
+        let detail = format!("{COLLECT} is installed and does not start with the host");
+        findings.bad("collect", detail, enable(place, COLLECT));
     } else if place.ossec_conf().exists() {
         let detail =
             "wazuh_api.url is set, and nothing starts `collect`: the inventory never comes";
@@ -107,6 +120,8 @@ fn last_run(place: &Place) -> Option<Duration> {
 fn check_drain(findings: &mut Findings, settings: &Settings, place: &Place) {
     if let Some(file) = cron_with(place, " spool drain") {
         findings.good("drain", format!("in {}", file.display()));
+    } else if unit(place, DRAIN) == Unit::Enabled {
+        findings.good("drain", format!("{DRAIN} is enabled"));
     } else if !serve::is_there(settings, &place.home) {
         let detail = "neither cron nor a service drains the spool; after an outage each call brings some of it in";
         findings.note("drain", detail);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::finding::Findings;
 use super::place::{Place, quoted};
-use super::schedule::{Unit, unit};
+use super::schedule::{Unit, enable, unit};
 use crate::config::Settings;
 use crate::delivery::Mode;
 use crate::home::Home;
@@ -83,11 +83,7 @@ fn say_absent(findings: &mut Findings, expected: Unit, socket: &Path, place: &Pl
         }
         Unit::Disabled => {
             let detail = format!("{UNIT} is installed and does not start with the host");
-            findings.advise(
-                "serve socket",
-                detail,
-                format!("systemctl enable --now {UNIT}"),
-            );
+            findings.advise("serve socket", detail, enable(place, UNIT));
         }
         _ => findings.note(
             "serve socket",
