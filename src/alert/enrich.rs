@@ -22,7 +22,7 @@ pub const SCHEMA: i64 = 1;
 
 /// Names at the top of a document that are ours; an alert's own field of such a name moves to
 /// `_original`.
-const OURS: [&str; 18] = [
+const OURS: [&str; 19] = [
     "_id",
     "_agent",
     "_assessment_category",
@@ -36,6 +36,7 @@ const OURS: [&str; 18] = [
     "_raw",
     "_redacted",
     "_risk_score",
+    "_rule_from",
     "_schema",
     "_site",
     "_source",
@@ -144,6 +145,11 @@ impl Enricher {
             out: Writer::default(),
             spare: Writer::default(),
         })
+    }
+
+    /// Where the bands of risk begin.
+    pub fn bands(&self) -> &Bands {
+        &self.settings.risk
     }
 
     /// From now on alerts of these agents carry what is known of them, in `_agent`.
@@ -300,6 +306,7 @@ impl Enricher {
         if let Some(at) = expires_at {
             out.date("_expire_at", at);
         }
+        copy_rule(out);
         write_agent(self.agents.get(&facts.agent_id), &facts.labels, out);
         if !defects.is_empty() {
             defects.write(out);
@@ -336,6 +343,21 @@ fn begin(out: &mut Writer) -> Mark {
 
 /// Behind the document's length, the type, `_id`, NUL and the text's length.
 const ID_AT: usize = 4 + 1 + 4 + 4;
+
+/// Alerts of Wazuh 5 that have their rule under `wazuh` alone get a copy where Wazuh 4 has it: filters,
+/// statistics and indexes know one place. `_rule_from` says that it is one.
+fn copy_rule(out: &mut Writer) {
+    if bson::find(out.bytes(), &["rule"]).is_some() {
+        return;
+    }
+    let rule = bson::find(out.bytes(), &["wazuh", "rule"]);
+    if let Some(rule) = rule.filter(|rule| rule.tag == tag::DOCUMENT) {
+        let rule = rule.value.to_vec();
+        out.key(tag::DOCUMENT, b"rule");
+        out.raw(&rule);
+        out.string("_rule_from", "wazuh.rule");
+    }
+}
 
 fn set_id(out: &mut Writer, id: &Identity) {
     if let Some(place) = out.buffer().get_mut(ID_AT..ID_AT + identity::LENGTH) {

@@ -11,7 +11,7 @@ use crate::alert::time;
 use crate::serve::app::{App, Shared};
 use crate::serve::auth::Caller;
 use crate::serve::error::Error;
-use crate::store::reader::{AlertFilter, Shape};
+use crate::store::reader::{AlertFilter, LeastLevel, Shape};
 
 /// What alerts can be filtered by.
 pub(super) const FILTERS: [&str; 10] = [
@@ -43,7 +43,7 @@ pub(in crate::serve) async fn list(
 ) -> Result<Response, Error> {
     let known: Vec<&str> = FILTERS.into_iter().chain(PAGE).collect();
     let given = Parameters::parse("/api/alerts", query.as_deref(), &known)?;
-    let filter = filter(&given, &caller)?;
+    let filter = filter(&app, &given, &caller)?;
     answer(&app, &given, filter, Some(USUAL)).await
 }
 
@@ -64,7 +64,7 @@ pub(in crate::serve) async fn of_agent(
         query.as_deref(),
         &known,
     )?;
-    let mut filter = filter(&given, &caller)?;
+    let mut filter = filter(&app, &given, &caller)?;
     filter.agent_id = Some(id);
     answer(&app, &given, filter, None).await
 }
@@ -121,7 +121,7 @@ async fn answer(
 }
 
 /// The filters of a question. A text is looked for in the last 24 hours unless it says otherwise.
-pub(super) fn filter(given: &Parameters, caller: &Caller) -> Result<AlertFilter, Error> {
+pub(super) fn filter(app: &App, given: &Parameters, caller: &Caller) -> Result<AlertFilter, Error> {
     let mut filter = AlertFilter {
         site: site(caller, given.text("site"))?,
         risk_score: given.one_of("risk_score", &RISKS)?,
@@ -131,7 +131,11 @@ pub(super) fn filter(given: &Parameters, caller: &Caller) -> Result<AlertFilter,
         mitre: given.owned("mitre"),
         level_min: given
             .number("level_min", 16)?
-            .and_then(|level| i64::try_from(level).ok()),
+            .and_then(|level| i64::try_from(level).ok())
+            .map(|number| LeastLevel {
+                number,
+                words: app.bands.words_from(number),
+            }),
         since: given.time("since")?,
         until: given.time("until")?,
         q: given.owned("q"),

@@ -7,6 +7,7 @@
 
 mod behind;
 mod order;
+mod shorter;
 mod ties;
 
 use std::collections::VecDeque;
@@ -216,6 +217,10 @@ impl Listing {
 
     /// Opens the next step, or ends the page if it has read enough.
     async fn step(&mut self) -> Result<(), Fault> {
+        if self.steps == 1 && self.is_over_by_another_index().await? {
+            self.stage = Stage::BeforeTail;
+            return Ok(());
+        }
         let end = match self.size_of_step() {
             Step::All => None,
             Step::Keys(size) => self.end_of_step(size).await?,
