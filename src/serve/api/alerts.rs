@@ -1,10 +1,12 @@
 //! Alerts: lists, one by its id, and how many there are.
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use serde_json::json;
 
+use super::agents::agent;
 use super::answer::{self, Envelope};
+use super::named::Named;
 use super::parameters::{Parameters, now, wrong};
 use super::site;
 use crate::alert::time;
@@ -51,7 +53,7 @@ pub(in crate::serve) async fn list(
 pub(in crate::serve) async fn of_agent(
     State(app): Shared,
     caller: Caller,
-    Path(id): Path<String>,
+    Named(id): Named<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Error> {
     let known: Vec<&str> = FILTERS
@@ -65,7 +67,7 @@ pub(in crate::serve) async fn of_agent(
         &known,
     )?;
     let mut filter = filter(&app, &given, &caller)?;
-    filter.agent_id = Some(id);
+    filter.agent_id = Some(agent(id)?);
     answer(&app, &given, filter, None).await
 }
 
@@ -73,7 +75,7 @@ pub(in crate::serve) async fn of_agent(
 pub(in crate::serve) async fn one(
     State(app): Shared,
     caller: Caller,
-    Path(id): Path<String>,
+    Named(id): Named<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Error> {
     Parameters::parse("/api/alerts/", query.as_deref(), &[])?;

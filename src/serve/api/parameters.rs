@@ -36,7 +36,7 @@ impl Parameters {
             if given.iter().any(|(there, _)| *there == name) {
                 return Err(Error::bad_request(format!("{name} is given twice")));
             }
-            if value.len() > LONGEST || value.contains('\0') {
+            if value.chars().count() > LONGEST || value.contains('\0') {
                 return Err(wrong(&name, "it is too long, or has a NUL in it"));
             }
             if !value.is_empty() {
