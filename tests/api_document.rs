@@ -477,7 +477,7 @@ fn fits(schema: &Value, value: &Value, document: &Value) -> Result<(), String> {
 }
 
 fn fits_text(schema: &Value, text: &str) -> Result<(), String> {
-    let length = u64::try_from(text.len()).unwrap();
+    let length = u64::try_from(text.chars().count()).unwrap();
     let long = schema["maxLength"]
         .as_u64()
         .is_some_and(|most| length > most);
