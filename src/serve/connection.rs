@@ -78,10 +78,10 @@ pub(super) async fn serve(
         }
     };
     match ended {
-        Ok(()) => linger(talk.into_parts().io.into_inner()).await,
+        Ok(()) => linger(talk.into_parts().io.into_inner(), &activity).await,
         Err(error) if error.is_parse() => {
             log::debug!("what is no request: {error}");
-            linger(talk.into_parts().io.into_inner()).await;
+            linger(talk.into_parts().io.into_inner(), &activity).await;
         }
         Err(error) => log::debug!("a connection broke: {error}"),
     }
@@ -98,7 +98,7 @@ async fn leave(mut stream: Watched, activity: &Activity) {
     );
     let written = tokio::time::timeout(FAREWELL, stream.write_all(&answer)).await;
     match written {
-        Ok(Ok(())) => linger(stream).await,
+        Ok(Ok(())) => linger(stream, activity).await,
         Ok(Err(error)) => log::debug!("a connection broke when it was ended: {error}"),
         Err(_) => {}
     }
@@ -106,7 +106,7 @@ async fn leave(mut stream: Watched, activity: &Activity) {
 
 /// A client that is still sending when it is refused would lose the answer by a reset: so the end
 /// is told, a little of what still comes is thrown away, and then it has some time to look.
-async fn linger(mut stream: Watched) {
+async fn linger(mut stream: Watched, activity: &Activity) {
     let rest = async {
         stream.shutdown().await?;
         let mut piece = [0; 4096];
@@ -117,8 +117,11 @@ async fn linger(mut stream: Watched) {
         }
         std::future::pending::<io::Result<()>>().await
     };
-    if let Ok(Err(error)) = tokio::time::timeout(LINGER, rest).await {
-        log::debug!("a connection broke at its end: {error}");
+    tokio::select! {
+        rest = tokio::time::timeout(LINGER, rest) => if let Ok(Err(error)) = rest {
+            log::debug!("a connection broke at its end: {error}");
+        },
+        () = activity.is_cut() => {}
     }
 }
 
