@@ -213,6 +213,9 @@ pub struct CollectArgs {
     /// Only this kind, in place of collect.kinds (again for more)
     #[arg(long, value_name = "KIND")]
     pub only: Vec<String>,
+    /// Only the manager of this site, where several are configured (again for more)
+    #[arg(long = "site", value_name = "NAME")]
+    pub sites: Vec<String>,
     /// Read everything, even if the server says that nothing changed
     #[arg(long)]
     pub full: bool,

@@ -176,6 +176,7 @@ fn wanted(args: &cli::CollectArgs) -> collector::Wanted {
     collector::Wanted {
         agents: args.agents.clone(),
         only: args.only.clone(),
+        sites: args.sites.clone(),
         depth: if args.full {
             collect::Depth::Full
         } else {

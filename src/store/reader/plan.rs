@@ -5,8 +5,8 @@ use mongodb::bson::{Bson, DateTime, Document, doc};
 
 use super::filter::AlertFilter;
 use super::site::{self, MERGED, There};
-use super::{COUNTED, Count, Fault, PAGE_TIME, and, answer};
-use crate::store::{alerts, indexes};
+use super::{COUNTED, Count, Fault, PAGE_TIME, and, answer, millis, whole};
+use crate::store::{alerts, command, indexes};
 
 /// How a query is read.
 #[derive(Debug, Clone, PartialEq)]
@@ -147,17 +147,13 @@ pub(super) async fn keys(
     index: Option<&str>,
     limit: u64,
 ) -> Result<u64, Fault> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let most = i64::try_from(PAGE_TIME.as_millis()).unwrap_or(i64::MAX);
-    let mut command =
-        doc! { "count": alerts::NAME, "query": query, "limit": limit, "maxTimeMS": most };
+    let mut count = doc! {
+        "count": alerts::NAME, "query": query, "limit": whole(limit),
+        "maxTimeMS": millis(PAGE_TIME),
+    };
     if let Some(index) = index {
-        command.insert("hint", index);
+        count.insert("hint", index);
     }
-    let reply = answer(async { Ok(database.run_command(command).await?) }).await?;
-    Ok(match reply.get("n") {
-        Some(Bson::Int32(number)) => u64::try_from(*number).unwrap_or(0),
-        Some(Bson::Int64(number)) => u64::try_from(*number).unwrap_or(0),
-        _ => 0,
-    })
+    let reply = answer(async { Ok(command::ask(database, count).await?) }).await?;
+    Ok(command::number(&reply, "n"))
 }

@@ -16,7 +16,7 @@ use mongodb::{Collection, Database};
 
 use super::filter::AlertFilter;
 use super::{Fault, Reader, Record, answer, site};
-use crate::store::alerts;
+use crate::store::{alerts, command};
 use rounds::Rounds;
 
 /// How long a change stream waits in the server for something new.
@@ -224,7 +224,8 @@ impl Tail {
 }
 
 async fn is_replicated(database: &Database) -> Result<bool, Fault> {
-    let hello = answer(async { Ok(database.run_command(doc! { "hello": 1 }).await?) }).await?;
+    let hello = doc! { "hello": 1 };
+    let hello = answer(async { Ok(command::run(database, hello).await?) }).await?;
     Ok(hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid"))
 }
 

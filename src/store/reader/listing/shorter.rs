@@ -32,8 +32,7 @@ impl Listing {
     fn keys_left(&self, other: &Plan) -> impl Future<Output = Result<u64, Fault>> + Send + use<> {
         let (index, mut query) = (other.index, other.prefix.clone());
         and(&mut query, self.bounds(None));
-        let place = self.collection.namespace();
-        let database = self.collection.client().database(&place.db);
+        let database = self.collection.database.clone();
         async move { plan::keys(&database, query, index, FEW + 1).await }
     }
 }
