@@ -140,7 +140,9 @@ impl Parameters {
             .collect();
         let is_name = |field: &String| {
             let mut parts = field.split('.');
-            let plain = |part: &str| !part.starts_with('$') && !part.contains(char::is_control);
+            let plain = |part: &str| {
+                !part.starts_with('$') && !part.contains(|c: char| c.is_ascii_control())
+            };
             parts.all(|part| !part.is_empty() && plain(part))
         };
         if fields.len() > FIELDS || !fields.iter().all(is_name) {
