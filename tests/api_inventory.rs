@@ -4,10 +4,8 @@ use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::sync::Database;
 use serde_json::json;
 
-use crate::api_data::{ask, column, fill, now, right, service};
+use crate::api_data::{ask, column, now, service};
 use crate::mongod;
-use crate::service::Service;
-use crate::wazuh::Wazuh;
 
 const CHECKED: i64 = 1_748_872_043_199;
 

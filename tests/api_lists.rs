@@ -3,8 +3,6 @@
 use std::io::Read as _;
 use std::time::Duration;
 
-use mongodb::bson::{DateTime, Document, doc};
-
 use crate::api_data::{Dice, Known, ask, insert, now, service, wait_for_indexes};
 use crate::http;
 use crate::mongod::{self, Mongod};

@@ -1,20 +1,12 @@
 //! Lists: pages that stay right while alerts arrive, and what may be asked of them.
 
 use std::collections::HashSet;
-use std::io::Read as _;
-use std::time::Duration;
 
-use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{DateTime, Document, doc};
-use mongodb::sync::Database;
+use mongodb::bson::DateTime;
 
-use crate::api_data::{
-    Dice, Known, ask, column, fill, insert, now, path, right, service, wait_for_indexes,
-};
-use crate::http;
-use crate::mongod::{self, Mongod};
+use crate::api_data::{Dice, Known, ask, column, fill, insert, now, path, right, service};
+use crate::mongod::{self};
 use crate::service::Service;
-use crate::wazuh::Wazuh;
 
 /// All pages of a list, one field of each document.
 #[track_caller]

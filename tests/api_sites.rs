@@ -1,10 +1,8 @@
 //! Sites in one database: a token of one sees that one alone.
 
-use mongodb::bson::{Document, doc};
 use mongodb::sync::Database;
-use serde_json::json;
 
-use crate::api_data::{ask, column, fill, now, right, service};
+use crate::api_data::{column, fill, now, right};
 use crate::api_inventory::{put, row, state};
 use crate::mongod;
 use crate::service::Service;

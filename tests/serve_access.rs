@@ -1,9 +1,5 @@
 //! Who may come in, what he may, and what nobody gets to see.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::time::{Duration, Instant};
-
 use crate::serve_tokens::{FROM_AFAR, metrics, new_token};
 use crate::service::Service;
 use crate::wazuh::Wazuh;

@@ -9,11 +9,11 @@ use flate2::write::GzEncoder;
 use mongodb::bson::doc;
 use serde_json::json;
 
-use crate::http::{self, Answer};
+use crate::http::Answer;
 use crate::json::Json;
-use crate::mongod::{self, Mongod};
+use crate::mongod::{self};
 use crate::service::Service;
-use crate::wazuh::{Wazuh, alerts, numbered, only, stored, stored_on, text};
+use crate::wazuh::{Wazuh, numbered, only, stored, text};
 
 pub(crate) const PATH: &str = "/wazuh-alert";
 /// A machine that is busy with other tests may take longer than the usual two seconds.

@@ -10,7 +10,7 @@ use crate::json::Json;
 use crate::mongod::{self, Mongod};
 use crate::service::Service;
 use crate::wazuh::{Wazuh, alerts, numbered, stored, stored_on};
-use crate::webhook::{PATH, gzip, message, patient, post, until};
+use crate::webhook::{PATH, gzip, patient, post, until};
 
 #[test]
 fn while_mongodb_is_away_alerts_go_to_disk_and_then_into_mongodb_once() {
