@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use crate::setting::Secret;
 
+pub mod edit;
 mod elements;
 
 #[cfg(test)]
@@ -87,6 +88,25 @@ pub fn log_alert_level(text: &str) -> Result<Option<u32>, Error> {
     let levels = children.filter(|child| child.name == "log_alert_level");
     // Of several the last one counts.
     Ok(levels.filter_map(|level| number(&level.content)).last())
+}
+
+/// What this node does in its cluster (`<cluster><node_type>`: `master` or `worker`); None if the
+/// manager stands alone.
+///
+/// # Errors
+///
+/// The line that Wazuh cannot read.
+pub fn cluster_role(text: &str) -> Result<Option<String>, Error> {
+    let roots = elements::read(text)?;
+    let Some(cluster) = sections(&roots, "cluster").last() else {
+        return Ok(None);
+    };
+    let value = |name: &str| {
+        let children = cluster.children.iter().filter(|child| child.name == name);
+        children.map(|child| child.content.trim()).next_back()
+    };
+    let is_on = value("disabled") != Some("yes");
+    Ok(value("node_type").filter(|_| is_on).map(str::to_owned))
 }
 
 /// The children of all roots that have this name; an empty one is ignored as by Wazuh.
