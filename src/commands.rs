@@ -6,6 +6,7 @@ pub mod collect;
 mod feeding;
 pub mod follow;
 pub mod hook;
+pub mod install;
 mod output;
 pub mod overview;
 mod screen;

@@ -68,11 +68,7 @@ impl<'a> Way<'a> {
     }
 
     pub(super) fn bulk(&self, task: Task, patience: Duration) -> Result<Bulk, store::Error> {
-        Bulk::start(
-            Store::open_for_bulk(&self.settings.store, CONNECT)?,
-            task,
-            patience,
-        )
+        Bulk::start(Store::open(&self.settings.store, CONNECT)?, task, patience)
     }
 
     /// What `collect` knows of the agents, if alerts shall carry it and it is time to look again.

@@ -19,7 +19,7 @@ mod source;
 mod stats;
 mod tail;
 
-pub use filter::AlertFilter;
+pub use filter::{AlertFilter, LeastLevel};
 pub use inventory::{Freshness, InventoryList, Order, Rows};
 pub use json::Shape;
 pub use listing::Listing;
@@ -29,15 +29,16 @@ pub use position::Position;
 pub use stats::{Bucket, By};
 pub use tail::{Event, Tail};
 
+use mongodb::Database;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
 use mongodb::error::{Error as DriverError, ErrorKind};
-use mongodb::{Collection, Database};
 use tokio::sync::OnceCell;
 
 use crate::inventory::{AGENTS, KINDS, Kind};
+use source::Collection;
 
-use super::{Error, Indexes, Settings, alerts, connect, indexes, refusal};
+use super::{Error, Indexes, Settings, alerts, command, connect, indexes, refusal};
 
 /// How long the search for a server may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -177,7 +178,7 @@ impl Reader {
     pub async fn ping(&self) -> Result<(), Fault> {
         let ping = async {
             let database = self.database().await?;
-            let ping = database.run_command(doc! { "ping": 1 }).await;
+            let ping = command::run(database, doc! { "ping": 1 }).await;
             ping.map(drop).map_err(Fault::from)
         };
         let ping = tokio::time::timeout(PING_TIME, ping).await;
@@ -198,11 +199,16 @@ impl Reader {
     /// `Unavailable`, `Settings`.
     pub async fn create_inventory_indexes(&self) -> Result<Indexes, Fault> {
         let database = self.database().await?;
-        let there = database.list_collection_names().await?;
-        let kinds = inventory_kinds().map(|kind| kind.collection);
-        let there: Vec<&str> = kinds
-            .filter(|name| there.iter().any(|there| there == name))
-            .collect();
+        let kinds: Vec<&str> = inventory_kinds().map(|kind| kind.collection).collect();
+        let ours = doc! { "name": { "$in": &kinds } };
+        let list = doc! { "listCollections": 1, "nameOnly": true, "filter": ours };
+        let there = command::list(database, list).await?;
+        let is_there = |name: &str| {
+            there
+                .iter()
+                .any(|there| there.get_str("name").ok() == Some(name))
+        };
+        let there: Vec<&str> = kinds.into_iter().filter(|name| is_there(name)).collect();
         if there.is_empty() {
             return Ok(Indexes::LeftAlone);
         }
@@ -251,9 +257,9 @@ impl Reader {
         ids.extend(ObjectId::parse_str(id).ok().map(Bson::from));
         let mut filter = doc! { "_id": { "$in": ids } };
         filter.extend(site::condition(site));
-        let collection = self.collection(alerts::NAME).await?;
-        let find = collection.find_one(filter).max_time(PAGE_TIME);
-        Ok(answer(async { Ok(find.await?) }).await?.map(Record))
+        let find = doc! { "find": alerts::NAME, "filter": filter, "maxTimeMS": millis(PAGE_TIME) };
+        let found = async { Ok(command::one(self.database().await?, find).await?) };
+        Ok(answer(found).await?.map(Record))
     }
 
     async fn database(&self) -> Result<&Database, Fault> {
@@ -271,7 +277,7 @@ impl Reader {
     /// One exchange of a command.
     async fn command(&self, command: Document) -> Result<Document, Fault> {
         let database = self.database().await?;
-        answer(async { Ok(database.run_command(command).await?) }).await
+        answer(async { Ok(command::run(database, command).await?) }).await
     }
 
     /// Everything that a pipeline gives; the server works on it for so long at most.
@@ -282,29 +288,36 @@ impl Reader {
         index: Option<&str>,
         time: Duration,
     ) -> Result<Vec<Document>, Fault> {
-        let collection = self.collection(collection).await?;
-        let mut aggregate = collection.aggregate(pipeline).max_time(time);
-        if let Some(index) = index {
-            aggregate = aggregate.hint(mongodb::options::Hint::Name(index.to_owned()));
-        }
-        let found = async {
-            let mut cursor = aggregate.await?;
-            let mut found = Vec::new();
-            while cursor.advance().await? {
-                found.extend(Document::try_from(cursor.current()).ok());
-            }
-            Ok(found)
+        let database = self.database().await?;
+        let mut aggregate = doc! {
+            "aggregate": collection, "pipeline": pipeline, "cursor": {}, "maxTimeMS": millis(time),
         };
-        answer(found).await
+        if let Some(index) = index {
+            aggregate.insert("hint", index);
+        }
+        let found = answer(async { Ok(command::all(database, aggregate).await?) }).await?;
+        let read = |found: RawDocumentBuf| Document::try_from(found).ok();
+        Ok(found.into_iter().filter_map(read).collect())
     }
 
-    async fn collection(&self, name: &str) -> Result<Collection<RawDocumentBuf>, Fault> {
-        Ok(self.database().await?.collection(name))
+    async fn collection(&self, name: &'static str) -> Result<Collection, Fault> {
+        let database = self.database().await?.clone();
+        Ok(Collection { database, name })
     }
 }
 
 fn inventory_kinds() -> impl Iterator<Item = &'static Kind> {
     KINDS.iter().chain([&AGENTS])
+}
+
+/// As a command wants a time.
+fn millis(time: Duration) -> i64 {
+    whole(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// As a command wants a number.
+fn whole(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 pub(super) fn no_answer(within: Duration) -> Fault {
