@@ -3,9 +3,11 @@
 pub mod backfill;
 pub mod check;
 pub mod collect;
+pub mod erase;
 mod feeding;
 pub mod follow;
 pub mod hook;
+pub mod migrate;
 mod output;
 pub mod serve;
 pub mod spool;

@@ -28,11 +28,14 @@ use std::time::Instant;
 use clap::Parser;
 
 use cli::{
-    BackfillArgs, CheckArgs, Cli, Command, DeadCommand, FollowArgs, SpoolCommand, TokenCommand,
+    BackfillArgs, CheckArgs, Cli, Command, DeadCommand, EraseArgs, FollowArgs, MigrateArgs,
+    SpoolCommand, TokenCommand,
 };
 use commands::backfill::{Backfill, Reach, What};
+use commands::erase::{Erase, Whose};
 use commands::follow::First;
 use commands::hook::Call;
+use commands::migrate::Migrate;
 use commands::spool::{Dead, Spools};
 use commands::test::{Input, Run};
 use commands::token::Tokens;
@@ -120,6 +123,14 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
             let settings = config::load(config, &home)?.settings;
             follow::run(args.file.as_deref(), first(args), &settings, &home)
         }
+        Some(Command::Migrate(args)) => {
+            let settings = config::load(config, &home)?.settings;
+            migrate(args, format).run(&settings)
+        }
+        Some(Command::Erase(args)) => {
+            let settings = config::load(config, &home)?.settings;
+            erase(args, format).run(&settings, &home)
+        }
         Some(Command::Backfill(args)) => {
             let settings = config::load(config, &home)?.settings;
             backfill(args, format).run(&settings, &home)
@@ -151,6 +162,35 @@ fn backfill(args: &BackfillArgs, format: commands::Format) -> Backfill {
         rate: args.rate.map(NonZeroU32::get),
         restart: args.restart,
         reach: Reach::All,
+        format,
+    }
+}
+
+fn migrate(args: &MigrateArgs, format: commands::Format) -> Migrate {
+    Migrate {
+        site: args.site.clone(),
+        rate: args.rate.map(NonZeroU32::get),
+        mode: if args.dry_run {
+            commands::migrate::Mode::Dry
+        } else {
+            commands::migrate::Mode::Write
+        },
+        format,
+    }
+}
+
+fn erase(args: &EraseArgs, format: commands::Format) -> Erase {
+    Erase {
+        whose: match &args.agent {
+            Some(id) => Whose::Agent(id.clone()),
+            None => Whose::Person(args.query.clone()),
+        },
+        site: args.site.clone(),
+        mode: if args.dry_run {
+            commands::erase::Mode::Dry
+        } else {
+            commands::erase::Mode::Erase
+        },
         format,
     }
 }

@@ -130,6 +130,36 @@ fn of_inventory(collection: &str) -> Vec<IndexModel> {
     }
 }
 
+/// The indexes that this version wants on a collection.
+pub(super) fn wanted(collection: &str) -> Vec<IndexModel> {
+    if collection == alerts::NAME {
+        models()
+    } else {
+        of_inventory(collection)
+    }
+}
+
+/// Creates those of a collection's indexes that have these names.
+pub(super) async fn create_named(
+    database: &Database,
+    name: &str,
+    names: &[&str],
+) -> Result<Indexes, Error> {
+    let is_named = |index: &IndexModel| {
+        let name = index
+            .options
+            .as_ref()
+            .and_then(|options| options.name.as_deref());
+        name.is_some_and(|name| names.contains(&name))
+    };
+    let models: Vec<_> = wanted(name).into_iter().filter(is_named).collect();
+    let collection: Collection<Document> = database.collection(name);
+    match collection.create_indexes(models).await {
+        Ok(_) => Ok(Indexes::Created),
+        Err(error) => not_allowed(&error),
+    }
+}
+
 pub(super) async fn create_for_inventory(
     database: Database,
     collections: &[&str],
