@@ -109,6 +109,7 @@ use serde::Deserialize;
 use crate::setting::{Percent, Size};
 
 pub use self::dead::{DeadEntry, DeadLetter, DeadSummary};
+pub use self::drain::Drain;
 pub use self::error::{Error, Result};
 pub use self::put::PutAll;
 pub use self::record::{Entry, EntryRef};

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use super::{Format, now};
 use crate::alert::enrich::Enricher;
 use crate::alert::search::Term;
+use crate::alert::stored::Stored;
 use crate::config::Settings;
 use crate::home::Home;
 use crate::store::{Grave, Store, Which, everything};
@@ -175,7 +176,7 @@ impl Run<'_> {
         let mut graves = Vec::with_capacity(page.len());
         let mut foreign = Vec::new();
         for document in page {
-            let known = disk::alert(document);
+            let known = Stored::of(document);
             self.days.extend(known.day);
             if known.is_ours {
                 graves.push(Grave {

@@ -2,26 +2,25 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
 use crate::alert::enrich::{Receipt, Source};
-use crate::alert::stored::Stored;
 use crate::config::Settings;
-use crate::delivery::{self, Limits, UNASSIGNED};
+use crate::delivery::{self, DrainError, Limits, UNASSIGNED};
 use crate::home::Home;
-use crate::spool::{self, DeadEntry, Spool, destinations};
+use crate::spool::{self, DeadEntry, Drain, Spool, destinations};
 use crate::store::Store;
 
-/// How many alerts wait for another MongoDB, which are not searched, is told.
+/// How long others may work on the spool, and how often that is looked at.
+const OTHERS: Duration = Duration::from_secs(15);
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// What lies on this host's disk.
 pub(super) struct Disk<'a> {
     settings: &'a Settings,
     home: &'a Home,
-}
-
-/// What has to be known of a document that is erased.
-pub(super) fn alert(document: &[u8]) -> Stored {
-    Stored::of(document)
 }
 
 /// How a dead letter arrived.
@@ -55,13 +54,23 @@ impl<'a> Disk<'a> {
         let mut enricher = self.settings.enricher()?;
         let filter = self.settings.filter();
         let mut count = 0;
+        let begun = Instant::now();
         for spool in self.ours()? {
-            let limits = Limits::unhurried();
-            match delivery::drain_all(&spool, store, &mut enricher, &filter, &limits) {
-                Ok(drained) => count += drained.stored + drained.already_there,
-                Err(error) => bail!(
-                    "the spool has to be empty first, since it may hold what shall be erased: {error}"
-                ),
+            loop {
+                let limits = Limits::unhurried();
+                match delivery::drain_all(&spool, store, &mut enricher, &filter, &limits) {
+                    Ok(drained) => {
+                        count += drained.stored + drained.already_there;
+                        break;
+                    }
+                    // `serve` does the same.
+                    Err(DrainError::Busy(_)) if begun.elapsed() < OTHERS => {
+                        std::thread::sleep(GLANCE);
+                    }
+                    Err(error) => bail!(
+                        "the spool has to be empty first, since it may hold what shall be erased: {error}"
+                    ),
+                }
             }
         }
         Ok(count)
@@ -69,14 +78,20 @@ impl<'a> Disk<'a> {
 
     /// Takes the bytes of delivered alerts off the disk. False if somebody writes there now.
     pub(super) fn forget(&self) -> Result<bool> {
-        let mut is_clean = true;
+        let begun = Instant::now();
         for spool in self.ours()? {
-            is_clean &= match spool.drain()? {
-                Some(drain) => drain.forget()?,
-                None => false,
-            };
+            loop {
+                let drain = spool.drain()?;
+                if drain.map_or(Ok(false), Drain::forget)? {
+                    break;
+                }
+                if begun.elapsed() > OTHERS {
+                    return Ok(false);
+                }
+                std::thread::sleep(GLANCE);
+            }
         }
-        Ok(is_clean)
+        Ok(true)
     }
 
     /// All dead letters of this host.
