@@ -7,7 +7,7 @@ use std::path::Path;
 use mongodb::bson::{Document, doc};
 use serde_json::Value;
 
-use crate::analysisd::{Log, archive, at, line};
+use crate::analysisd::{archive, at, line};
 use crate::api_data::{ask, service};
 use crate::json::Json;
 use crate::mongod;
@@ -239,80 +239,77 @@ fn a_person_is_found_by_field_or_anywhere_and_the_record_does_not_name_them() {
     );
 }
 
-#[test]
-fn the_spool_and_the_dead_letters_of_this_host_are_searched_too() {
-    let wazuh = Wazuh::new("erase_spool");
-    let database = mongod::shared().database("erase_spool");
-    // MongoDB refuses level 13: a dead letter.
+/// An alert that MongoDB refuses.
+fn refused() -> String {
+    let alert = Json::read(&at(7, "2025-06-03T10:00:00.000+0000"));
+    let rule = Json::read(r#"{"level":13}"#);
+    alert.with("rule", rule).to_string()
+}
+
+/// A home with that alert and something that is none as dead letters, and another alert in its spool.
+fn with_something_on_disk(name: &str) -> Wazuh {
+    let wazuh = Wazuh::new(name);
     let rules = doc! { "rule.level": { "$ne": 13 } };
-    database
-        .create_collection("alerts")
-        .validator(rules)
-        .run()
-        .unwrap();
-    let grave = Json::read(&at(7, "2025-06-03T10:00:00.000+0000"))
-        .with("rule", Json::read(r#"{"level":13}"#));
-    wazuh.call(grave.to_string()).assert_no(1, &wazuh);
+    let database = mongod::shared().database(name);
+    let alerts = database.create_collection("alerts").validator(rules);
+    alerts.run().unwrap();
+    wazuh.call(refused()).assert_no(1, &wazuh);
     wazuh.call("not json but of ec2-user").assert_no(7, &wazuh);
     wazuh.settings("[delivery]\nmode = \"spool\"\n");
     wazuh.call(line(1)).assert_yes();
     wazuh.settings("");
     assert_eq!(wazuh.pending(), 1);
-    let mut log = Log::new(&wazuh);
-    log.line(at(9, "2025-06-02T21:47:23.199+0800"));
+    wazuh
+}
+
+#[test]
+fn the_spool_and_the_dead_letters_of_this_host_are_searched_too() {
+    let wazuh = with_something_on_disk("erase_spool");
+    let (status, report) = erase(&wazuh, &["--query", "*=ec2-user"]);
+    let counts = ["drained", "alerts", "dead_letters"].map(|name| report[name].as_u64().unwrap());
+    assert_eq!(counts, [1, 1, 1], "{report:#}");
+    // What is no alert is left to people.
+    assert_eq!(status, 3);
+    let unclear = report["unclear_dead_letters"][0].as_str().unwrap();
+    let dropped = wazuh.run(&["spool", "dead", "drop", unclear]);
+    assert!(dropped.status.success(), "{dropped:?}");
+    let is_left = is_on_disk(&wazuh.state(), "ec2-user");
+    assert!(!is_left, "bytes of a delivered alert are left");
+
+    let (status, report) = erase(&wazuh, &["--query", "*=ec2-user"]);
+    assert_eq!((status, &report["alerts"]), (0, &0.into()), "{report:#}");
+    let now = stored("erase_spool");
+    assert_eq!(now.iter().filter(|one| is_stone(one)).count(), 2);
+    wazuh.call(line(1)).assert_yes();
+    assert_eq!(stored("erase_spool"), now);
+}
+
+#[test]
+fn it_names_the_files_of_wazuh_that_still_hold_the_alerts() {
+    let wazuh = Wazuh::new("erase_files");
+    wazuh.call(line(1)).assert_yes();
+    let logs = wazuh.home.join("logs");
     archive(
-        &wazuh.home.join("logs/alerts"),
+        &logs.join("alerts"),
         "2025/Jun/ossec-alerts-02.json.gz",
         b"",
     );
-
-    let (status, report) = erase(&wazuh, &["--query", "*=ec2-user"]);
-    assert_eq!(
-        status, 3,
-        "a dead letter that is no alert is left to people: {report:#}"
+    archive(
+        &logs.join("alerts"),
+        "2025/Jun/ossec-alerts-03.json.gz",
+        b"",
     );
-    assert_eq!(
-        (
-            &report["drained"],
-            &report["alerts"],
-            &report["dead_letters"]
-        ),
-        (&1.into(), &1.into(), &1.into()),
-        "{report:#}"
+    archive(
+        &logs.join("archives"),
+        "2025/Jun/ossec-archive-02.json",
+        b"",
     );
-    let unclear = report["unclear_dead_letters"][0].as_str().unwrap();
-    let files = report["wazuh_files"].as_array().unwrap();
-    assert!(
-        files.iter().any(|file| file
-            .as_str()
-            .unwrap()
-            .ends_with("2025/Jun/ossec-alerts-02.json.gz")),
-        "{files:?}"
-    );
-    assert!(
-        wazuh
-            .run(&["spool", "dead", "drop", unclear])
-            .status
-            .success()
-    );
-    assert!(
-        !is_on_disk(&wazuh.state(), "ec2-user"),
-        "bytes of a delivered alert are left"
-    );
-    let (status, report) = erase(&wazuh, &["--query", "*=ec2-user"]);
-    assert_eq!((status, &report["alerts"]), (0, &0.into()), "{report:#}");
-
-    // What was refused before is not refused for what it says, but already there.
-    wazuh.call(grave.to_string());
-    let dead = wazuh.json("spool dead list");
-    assert_eq!(
-        stored("erase_spool")
-            .iter()
-            .filter(|one| is_stone(one))
-            .count(),
-        2
-    );
-    assert!(dead.as_array().unwrap().len() <= 1, "{dead}");
+    let report = erase(&wazuh, &["--agent", "002"]).1;
+    let files = report["wazuh_files"].as_array().unwrap().iter();
+    let names: Vec<&str> = files
+        .map(|file| file.as_str().unwrap().rsplit('/').next().unwrap())
+        .collect();
+    assert_eq!(names, ["ossec-alerts-02.json.gz", "ossec-archive-02.json"]);
 }
 
 #[test]

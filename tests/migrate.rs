@@ -38,21 +38,30 @@ fn by_wazuh_id(documents: &[Document], id: &str) -> Document {
     one.clone()
 }
 
-#[test]
-fn alerts_of_the_python_service_become_ours_and_nothing_is_lost() {
-    let wazuh = Wazuh::new("migrate_alerts");
-    let database = mongod::shared().database("migrate_alerts");
+/// Thirty alerts, two of which the hook has brought as well, some with what people added, and a
+/// document that is no alert.
+fn python_database(name: &str) -> (Wazuh, Vec<Document>) {
+    let wazuh = Wazuh::new(name);
     let mut old: Vec<Document> = (0..30).map(|number| alert(&line(number))).collect();
     old[3].insert("ticket", doc! { "number": 4711, "by": ObjectId::new() });
     old[7].insert("verdict", "false positive");
-    let own_id = ObjectId::new();
-    old[8].insert("_id", own_id);
+    old[8].insert("_id", ObjectId::new());
     old.push(doc! { "_id": "settings", "colour": "blue" });
-    put(&database, "alerts", &old);
-    // Two of them have come by the hook as well; it makes no indexes on a filled collection.
+    put(&mongod::shared().database(name), "alerts", &old);
     wazuh.call(line(7)).assert_yes();
     wazuh.call(line(9)).assert_yes();
+    (wazuh, old)
+}
 
+/// These counts of the alerts.
+fn counts<const N: usize>(report: &Value, names: [&str; N]) -> [u64; N] {
+    names.map(|name| report["alerts"][name].as_u64().expect("a number"))
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_done_and_writes_nothing() {
+    let (wazuh, _) = python_database("migrate_dry");
+    let database = mongod::shared().database("migrate_dry");
     let before = all(&database, "alerts");
     let (status, report) = migrate(&wazuh, &["--dry-run"]);
     assert_eq!(
@@ -60,38 +69,25 @@ fn alerts_of_the_python_service_become_ours_and_nothing_is_lost() {
         (3, &true.into()),
         "{report:#}"
     );
-    let alerts = &report["alerts"];
-    assert_eq!(
-        (
-            &alerts["found"],
-            &alerts["converted"],
-            &alerts["already_there"],
-            &alerts["kept"]
-        ),
-        (&31.into(), &30.into(), &2.into(), &1.into()),
-        "{report:#}"
-    );
-    assert_eq!(alerts["kept_examples"][0]["id"], "settings");
-    assert_eq!(all(&database, "alerts"), before, "a dry run writes nothing");
-    assert!(!report["indexes"]["missing"].as_array().unwrap().is_empty());
+    let found = counts(&report, ["found", "converted", "already_there", "kept"]);
+    assert_eq!(found, [31, 30, 2, 1], "{report:#}");
+    assert_eq!(report["alerts"]["kept_examples"][0]["id"], "settings");
+    assert_eq!(report["indexes"]["missing"].as_array().unwrap().len(), 8);
+    assert_eq!(all(&database, "alerts"), before);
+    let alerts = database.collection::<Document>("alerts");
+    assert_eq!(alerts.list_index_names().run().unwrap(), ["_id_"]);
+}
 
+#[test]
+fn alerts_of_the_python_service_become_ours_and_nothing_is_lost() {
+    let (wazuh, old) = python_database("migrate_alerts");
     let (status, report) = migrate(&wazuh, &[]);
-    let alerts = &report["alerts"];
-    assert_eq!(
-        (
-            status,
-            &alerts["converted"],
-            &alerts["already_there"],
-            &alerts["merged"]
-        ),
-        (3, &28.into(), &2.into(), &1.into()),
-        "{report:#}"
-    );
+    let done = counts(&report, ["converted", "already_there", "merged", "kept"]);
+    assert_eq!((status, done), (3, [28, 2, 1, 1]), "{report:#}");
     let now = stored("migrate_alerts");
     assert_eq!(now.len(), 31);
     for (number, old) in old.iter().take(30).enumerate() {
-        let id = format!("1748872000.{number}");
-        let new = by_wazuh_id(&now, &id);
+        let new = by_wazuh_id(&now, &format!("1748872000.{number}"));
         assert_eq!(new.get_str("_id").unwrap().len(), 32, "{new}");
         let time = new.get_datetime("_timestamp").unwrap();
         assert_eq!(time.timestamp_millis(), 1_748_872_043_199);
@@ -100,39 +96,34 @@ fn alerts_of_the_python_service_become_ours_and_nothing_is_lost() {
             assert_eq!(new.get(name), old.get(name), "{name}");
         }
     }
-    let third = by_wazuh_id(&now, "1748872000.3");
-    let ticket = third.get_document("ticket").unwrap();
+    let with = |number: usize| by_wazuh_id(&now, &format!("1748872000.{number}"));
+    let (ticket, before) = (with(3), old[3].get_document("ticket").unwrap());
+    let ticket = ticket.get_document("ticket").unwrap();
     assert_eq!(ticket.get_i64("number").unwrap(), 4711);
-    let ticket_before = old[3].get_document("ticket").unwrap();
-    assert_eq!(ticket.get("by"), ticket_before.get("by"));
-    let seventh = by_wazuh_id(&now, "1748872000.7");
-    assert_eq!(seventh.get_str("verdict").unwrap(), "false positive");
-    assert_eq!(seventh.get_str("_source").unwrap(), "hook");
-    let eighth = by_wazuh_id(&now, "1748872000.8");
-    let original = eighth.get_document("_original").unwrap();
-    assert_eq!(original.get_object_id("_id").unwrap(), own_id);
-    assert!(now.contains(&doc! { "_id": "settings", "colour": "blue" }));
+    assert_eq!(ticket.get("by"), before.get("by"));
+    assert_eq!(with(7).get_str("verdict").unwrap(), "false positive");
+    assert_eq!(with(7).get_str("_source").unwrap(), "hook");
+    let original = with(8);
+    let original = original.get_document("_original").unwrap();
+    assert_eq!(original.get("_id"), old[8].get("_id"));
+    assert!(now.contains(&old[30]));
+}
 
-    // The same alerts from Wazuh's own files: all there, nothing twice.
+#[test]
+fn what_was_converted_is_the_alert_that_wazuhs_own_files_hold() {
+    let (wazuh, _) = python_database("migrate_again");
+    migrate(&wazuh, &[]);
     let root = scratch::fresh("archive");
     let text: String = (0..30).map(|number| line(number) + "\n").collect();
     archive(&root, "2025/Jun/ossec-alerts-02.json", text);
     let root = root.display().to_string();
     let filled = wazuh.run(&["backfill", &root, "--format", "json"]);
     let filled: Value = serde_json::from_slice(&filled.stdout).unwrap();
-    assert_eq!(
-        (&filled["stored"], &filled["already_there"]),
-        (&0.into(), &30.into()),
-        "{filled}"
-    );
-
+    let seen = (&filled["stored"], &filled["already_there"]);
+    assert_eq!(seen, (&0.into(), &30.into()), "{filled}");
     let (status, report) = migrate(&wazuh, &[]);
-    assert_eq!(
-        (status, &report["alerts"]["found"]),
-        (3, &1.into()),
-        "{report:#}"
-    );
-    assert_eq!(stored("migrate_alerts").len(), 31);
+    assert_eq!((status, counts(&report, ["found", "kept"])), (3, [1, 1]));
+    assert_eq!(stored("migrate_again").len(), 31);
 }
 
 #[test]
@@ -240,19 +231,19 @@ fn missing_indexes_are_built_and_those_of_older_versions_go() {
     let database = mongod::shared().database("migrate_indexes");
     put(&database, "alerts", &[alert(&line(1))]);
     put(&database, "software_inventory", &[package("001", "a", "1")]);
-    let named = |name: &str, keys: Document| {
+    let index = |name: &str, keys: Document| {
         let options = IndexOptions::builder().name(name.to_owned()).build();
         IndexModel::builder().keys(keys).options(options).build()
     };
     let alerts = database.collection::<Document>("alerts");
     let older = [
-        named("time", doc! { "_timestamp": -1, "_id": -1 }),
-        named(
+        index("time", doc! { "_timestamp": -1, "_id": -1 }),
+        index(
             "rule_time",
             doc! { "rule.id": 1, "_timestamp": -1, "_id": -1 },
         ),
         // Somebody's own, under the name of one of ours that is over.
-        named("agent_time", doc! { "agent.name": 1, "timestamp": 1 }),
+        index("agent_time", doc! { "agent.name": 1, "timestamp": 1 }),
     ];
     alerts.create_indexes(older).run().unwrap();
     let dry = migrate(&wazuh, &["--dry-run"]).1;
@@ -296,10 +287,10 @@ fn an_index_that_another_one_keeps_out_is_named() {
     let database = mongod::shared().database("migrate_barred");
     let alerts = database.collection::<Document>("alerts");
     let options = IndexOptions::builder().name("site_time".to_owned()).build();
-    let index = IndexModel::builder()
+    let own = IndexModel::builder()
         .keys(doc! { "mine": 1 })
         .options(options);
-    alerts.create_index(index.build()).run().unwrap();
+    alerts.create_index(own.build()).run().unwrap();
     let output = wazuh.run(&["migrate"]);
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let said = String::from_utf8_lossy(&output.stdout);

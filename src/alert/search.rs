@@ -62,8 +62,12 @@ impl Term {
             Self::Field { path, value } => (path.as_str(), value),
             Self::Anywhere(text) => ("*", text),
         };
-        let digest = Sha256::digest(format!("{salt}\0{text}"));
-        let hex = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut hex = String::with_capacity(64);
+        for byte in Sha256::digest(format!("{salt}\0{text}")) {
+            for digit in [byte >> 4, byte & 15] {
+                hex.push(char::from_digit(digit.into(), 16).unwrap_or('0'));
+            }
+        }
         (path, hex)
     }
 }

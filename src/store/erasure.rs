@@ -122,9 +122,9 @@ impl Store {
         within: Duration,
     ) -> Result<(), Error> {
         let mut operations = Operations::deletes();
-        documents
-            .iter()
-            .for_each(|document| operations.delete_like(document));
+        for document in documents {
+            operations.delete_like(document);
+        }
         self.limit(within, run(self.database(), operations, collection))
     }
 }

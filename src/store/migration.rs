@@ -131,9 +131,9 @@ impl Store {
     /// `Unavailable`.
     pub fn count_there(&self, documents: &[&[u8]], within: Duration) -> Result<u64, Error> {
         let mut batch = Batch::default();
-        documents
-            .iter()
-            .for_each(|document| batch.push(document, false));
+        for document in documents {
+            batch.push(document, false);
+        }
         let database = self.database();
         let found = self.limit(within, alerts::look(&database, &batch))?;
         let there = found
@@ -212,7 +212,9 @@ async fn set_aside(
     documents: &[Vec<u8>],
 ) -> Result<u64, Error> {
     let mut copies = Operations::updates();
-    documents.iter().for_each(|document| copies.put(document));
+    for document in documents {
+        copies.put(document);
+    }
     let refused = copies.run(&database, &aside(collection)).await?;
     if let Some((_, why)) = refused.into_iter().next() {
         return Err(Error::Rejected(format!("{}: {why}", aside(collection))));
@@ -264,9 +266,9 @@ async fn remove_all(
     documents: &[&[u8]],
 ) -> Result<usize, Error> {
     let mut deletes = Operations::deletes();
-    documents
-        .iter()
-        .for_each(|document| deletes.delete_unchanged(document));
+    for document in documents {
+        deletes.delete_unchanged(document);
+    }
     let (refused, count) = deletes.run_counted(database, collection).await?;
     match refused.into_iter().next() {
         None => Ok(count),

@@ -94,9 +94,9 @@ impl Operations {
         let literal = out.open();
         out.key(tag::DOCUMENT, b"$literal");
         out.raw(document);
-        [literal, both, expression, query]
-            .into_iter()
-            .for_each(|mark| out.close(mark));
+        for mark in [literal, both, expression, query] {
+            out.close(mark);
+        }
         out.int("limit", 1);
         out.close(operation);
         self.list.push(out.bytes().to_vec());

@@ -195,7 +195,7 @@ impl<'a> Old<'a> {
         }
         for field in self.fields.iter().filter(|field| !is_ours(field.name)) {
             if field.name == b"agent" && self.has_made_agent() {
-                self.write_agent(*field, out);
+                write_agent(*field, out);
             } else {
                 keep(*field, out);
             }
@@ -209,19 +209,6 @@ impl<'a> Old<'a> {
             .and_then(|agent| bson::find(agent.value, &["id"]));
         self.text(b"agent_id") == Some("unknown")
             && id.and_then(|id| id.as_str()) == Some("unknown")
-    }
-
-    fn write_agent(&self, agent: Element<'_>, out: &mut Writer) {
-        let mut rest = bson::elements(agent.value)
-            .filter(|field| field.name != b"id")
-            .peekable();
-        if rest.peek().is_none() {
-            return;
-        }
-        out.key(tag::DOCUMENT, b"agent");
-        let mark = out.open();
-        rest.for_each(|field| keep(field, out));
-        out.close(mark);
     }
 
     fn write_original(&self, what: Keep, out: &mut Writer) {
@@ -245,9 +232,25 @@ impl<'a> Old<'a> {
         }
         out.key(tag::DOCUMENT, b"_original");
         let original = out.open();
-        kept.into_iter().for_each(|field| keep(*field, out));
+        for field in kept {
+            keep(*field, out);
+        }
         out.close(original);
     }
+}
+
+/// Without the id that no alert had.
+fn write_agent(agent: Element<'_>, out: &mut Writer) {
+    let mut rest = bson::elements(agent.value)
+        .filter(|field| field.name != b"id")
+        .peekable();
+    if rest.peek().is_none() {
+        return;
+    }
+    out.key(tag::DOCUMENT, b"agent");
+    let mark = out.open();
+    rest.for_each(|field| keep(field, out));
+    out.close(mark);
 }
 
 /// Milliseconds since 1970 of a date, of the text of one, or of an id of MongoDB's own.

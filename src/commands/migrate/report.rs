@@ -10,7 +10,7 @@ use crate::store::{Adopted, IndexChange, IndexPlan, aside, shown_id};
 const EXAMPLES: usize = 3;
 /// Keys that a build puts into an index in a second, about (measured on two cores; a production
 /// server is seldom slower).
-const KEYS_A_SECOND: u64 = 150_000;
+const KEYS_A_SECOND: u64 = 120_000;
 
 /// What became of the alerts of the Python service.
 #[derive(Debug, Default)]
