@@ -28,7 +28,7 @@ const LINES: [&[&str]; 11] = [
 ];
 
 /// Crates that one room alone may name.
-const DOORS: [(&str, &[&str]); 23] = [
+const DOORS: [(&str, &[&str]); 26] = [
     ("mongodb", &["store"]),
     ("bson", &["store"]),
     ("tokio", &["serve", "store"]),
@@ -40,7 +40,10 @@ const DOORS: [(&str, &[&str]); 23] = [
     ("futures_util", &["serve"]),
     ("tokio_rustls", &["serve"]),
     ("clap", &["cli", "main"]),
+    ("clap_complete", &["cli"]),
     ("indicatif", &["commands"]),
+    ("terminal_size", &["commands"]),
+    ("unicode_width", &["commands"]),
     ("env_logger", &["main"]),
     ("toml", &["config"]),
     ("directories", &["home"]),

@@ -11,7 +11,9 @@ use mongodb::bson::{Bson, Document, RawDocument, doc};
 
 use super::inventory::find;
 use super::operations::Operations;
-use super::{Batch, Error, Indexes, Store, Written, alerts, completion, indexes, refusal};
+use super::{
+    Batch, Error, Indexes, Retries, Store, Written, alerts, command, completion, indexes, refusal,
+};
 use super::{runs, states};
 use crate::alert::enrich::{SCHEMA, merged};
 use crate::inventory::{AGENTS, KINDS};
@@ -161,7 +163,7 @@ impl Store {
 async fn adopt(database: Database, batch: &[Adoption]) -> Result<Adopted, Error> {
     let mut done = Adopted::default();
     let documents: Vec<&[u8]> = batch.iter().map(|one| one.new.as_slice()).collect();
-    let answers = alerts::insert(&database, alerts::NAME, &documents).await?;
+    let answers = alerts::insert(&database, alerts::NAME, &documents, Retries::Here).await?;
     let mut replaced: Vec<&[u8]> = Vec::new();
     let mut twice = Vec::new();
     for (one, answer) in batch.iter().zip(answers) {
@@ -286,28 +288,10 @@ fn id(document: &[u8]) -> Option<RawBsonRef<'_>> {
 }
 
 async fn count(database: &Database, collection: &str, query: Document) -> Result<u64, Error> {
-    let command = doc! { "count": collection, "query": query };
-    let answer = database.run_command(command).await;
+    let ask = doc! { "count": collection, "query": query };
+    let answer = command::ask(database, ask).await;
     let answer = answer.map_err(|error| refusal::sort(&error))?;
-    Ok(whole(&answer, "n"))
-}
-
-/// A number that the server writes as it likes.
-fn whole(answer: &Document, name: &str) -> u64 {
-    match answer.get(name) {
-        Some(Bson::Int32(number)) => u64::try_from(*number).unwrap_or(0),
-        Some(Bson::Int64(number)) => u64::try_from(*number).unwrap_or(0),
-        Some(Bson::Double(number)) => {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a count, clamped by the cast"
-            )]
-            let whole = *number as u64;
-            whole
-        }
-        _ => 0,
-    }
+    Ok(command::number(&answer, "n"))
 }
 
 /// Indexes of older versions: the collection, the name, the first field and the number of fields. A
@@ -322,15 +306,22 @@ const OBSOLETE: [(&str, &str, &str, usize); 5] = [
 
 async fn plan(database: Database) -> Result<IndexPlan, Error> {
     let mut plan = IndexPlan::default();
-    let there = database.list_collection_names().await;
+    let list = doc! {
+        "listCollections": 1, "nameOnly": true, "authorizedCollections": true,
+        "cursor": { "batchSize": 1000 },
+    };
+    let there = command::list(&database, list).await;
     let there = there.map_err(|error| refusal::sort(&error))?;
+    let there: Vec<&str> = there
+        .iter()
+        .filter_map(|collection| collection.get_str("name").ok())
+        .collect();
     let kinds = KINDS.iter().chain([&AGENTS]).map(|kind| kind.collection);
     let filled = kinds
         .chain([states::NAME, runs::NAME])
-        .filter(|name| there.iter().any(|there| there == name));
+        .filter(|name| there.contains(name));
     for collection in [alerts::NAME].into_iter().chain(filled) {
-        let is_there = there.iter().any(|there| there == collection);
-        let (existing, documents) = if is_there {
+        let (existing, documents) = if there.contains(&collection) {
             let documents = count(&database, collection, Document::new()).await?;
             (existing(&database, collection).await?, documents)
         } else {
@@ -346,15 +337,12 @@ async fn existing(
     database: &Database,
     collection: &str,
 ) -> Result<HashMap<String, Document>, Error> {
-    let command = doc! { "listIndexes": collection, "cursor": { "batchSize": 1000 } };
-    let answer = database.run_command(command).await;
-    let answer = answer.map_err(|error| refusal::sort(&error))?;
-    let cursor = answer.get_document("cursor");
-    let batch = cursor.and_then(|cursor| cursor.get_array("firstBatch"));
-    let all = batch.map(Vec::as_slice).unwrap_or_default().iter();
+    let list = doc! { "listIndexes": collection, "cursor": { "batchSize": 1000 } };
+    let all = command::list(database, list).await;
+    let all = all.map_err(|error| refusal::sort(&error))?;
     Ok(all
+        .iter()
         .filter_map(|index| {
-            let index = index.as_document()?;
             let keys = index.get_document("key").ok()?.clone();
             Some((index.get_str("name").ok()?.to_owned(), keys))
         })
@@ -374,9 +362,9 @@ fn compare(
         documents,
     };
     for model in indexes::wanted(collection) {
-        let name = model.options.and_then(|options| options.name);
-        let name = name.unwrap_or_default();
-        let same_keys = |keys: &Document| alike(keys, &model.keys);
+        let name = model.get_str("name").unwrap_or_default().to_owned();
+        let wanted = model.get_document("key").cloned().unwrap_or_default();
+        let same_keys = |keys: &Document| alike(keys, &wanted);
         match existing.get(&name) {
             Some(keys) if same_keys(keys) => {}
             None if !existing.values().any(same_keys) => {
@@ -434,8 +422,8 @@ async fn carry_out(database: Database, plan: &IndexPlan) -> Result<(), Error> {
     }
     // Only now: until the new ones are there, questions are answered from the old ones.
     for change in &plan.obsolete {
-        let command = doc! { "dropIndexes": &change.collection, "index": &change.name };
-        let dropped = database.run_command(command).await;
+        let drop = doc! { "dropIndexes": &change.collection, "index": &change.name };
+        let dropped = command::run(&database, drop).await;
         dropped.map_err(|error| refusal::sort(&error))?;
     }
     Ok(())

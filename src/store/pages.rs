@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use mongodb::bson::{Document, RawDocumentBuf, doc};
-use mongodb::{Collection, Cursor};
+use mongodb::Cursor;
+use mongodb::bson::{Document, doc};
 
 use super::reader::of_site;
-use super::{Error, Store, refusal};
+use super::{Error, Store, command, refusal};
 
 /// Documents, and bytes, that are worked on together.
 const DOCUMENTS: usize = 500;
@@ -46,7 +46,7 @@ impl Which<'_> {
 /// What is left to be read.
 pub struct Pages<'a> {
     store: &'a Store,
-    cursor: Option<Cursor<RawDocumentBuf>>,
+    cursor: Option<Cursor<Document>>,
 }
 
 impl Store {
@@ -61,12 +61,12 @@ impl Store {
         which: Which<'_>,
         within: Duration,
     ) -> Result<Pages<'_>, Error> {
-        let collection: Collection<RawDocumentBuf> = self.database().collection(collection);
-        let find = collection
-            .find(which.filter())
-            .batch_size(u32::try_from(DOCUMENTS).unwrap_or(u32::MAX));
+        let size = i32::try_from(DOCUMENTS).unwrap_or(i32::MAX);
+        let find = doc! { "find": collection, "filter": which.filter(), "batchSize": size };
+        let database = self.database();
         let cursor = self.limit(within, async {
-            find.await.map_err(|error| refusal::sort(&error))
+            let cursor = command::query(&database, find).await;
+            cursor.map_err(|error| refusal::sort(&error))
         })?;
         Ok(Pages {
             store: self,
@@ -89,7 +89,7 @@ impl Pages<'_> {
     }
 }
 
-async fn page(cursor: &mut Cursor<RawDocumentBuf>) -> Result<Vec<Vec<u8>>, Error> {
+async fn page(cursor: &mut Cursor<Document>) -> Result<Vec<Vec<u8>>, Error> {
     let (mut page, mut bytes) = (Vec::new(), 0);
     while page.len() < DOCUMENTS
         && bytes < BYTES

@@ -16,7 +16,7 @@ use mongodb::{Collection, Database};
 
 use super::filter::AlertFilter;
 use super::{Fault, Reader, Record, answer, site};
-use crate::store::alerts;
+use crate::store::{alerts, command};
 use rounds::Rounds;
 
 /// How long a change stream waits in the server for something new.
@@ -40,6 +40,7 @@ pub struct Tail {
     filter: AlertFilter,
     position: Option<Place>,
     way: Option<Way>,
+    away: Option<String>,
 }
 
 /// Where in the sequence of writes.
@@ -87,11 +88,19 @@ impl Reader {
             None => None,
         };
         Ok(Tail {
+            position,
+            ..self.tail_from_now(filter)
+        })
+    }
+
+    pub(super) fn tail_from_now(&self, filter: &AlertFilter) -> Tail {
+        Tail {
             reader: self.clone(),
             filter: filter.clone(),
-            position,
+            position: None,
             way: None,
-        })
+            away: None,
+        }
     }
 }
 
@@ -124,7 +133,12 @@ impl Tail {
     ///
     /// `Settings`.
     pub async fn next(&mut self) -> Result<Event, Fault> {
-        match self.try_next().await {
+        let next = self.try_next().await;
+        self.away = match &next {
+            Err(Fault::Unavailable(why)) => Some(why.clone()),
+            _ => None,
+        };
+        match next {
             Err(Fault::HistoryLost) => {
                 self.way = None;
                 self.position = None;
@@ -133,11 +147,16 @@ impl Tail {
             Err(Fault::Unavailable(why)) => {
                 log::warn!("stream: {why}");
                 self.way = None;
-                tokio::time::sleep(PAUSE).await;
+                rest().await;
                 Ok(Event::Nothing(self.place()))
             }
             other => other,
         }
+    }
+
+    /// Why MongoDB could not be asked the last time; none if it was.
+    pub fn away(&self) -> Option<&str> {
+        self.away.as_deref()
     }
 
     async fn try_next(&mut self) -> Result<Event, Fault> {
@@ -223,8 +242,14 @@ impl Tail {
     }
 }
 
+/// The pause before MongoDB is asked again.
+pub(super) async fn rest() {
+    tokio::time::sleep(PAUSE).await;
+}
+
 async fn is_replicated(database: &Database) -> Result<bool, Fault> {
-    let hello = answer(async { Ok(database.run_command(doc! { "hello": 1 }).await?) }).await?;
+    let hello = doc! { "hello": 1 };
+    let hello = answer(async { Ok(command::run(database, hello).await?) }).await?;
     Ok(hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid"))
 }
 
