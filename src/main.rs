@@ -104,16 +104,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         return test::run(&input(file.as_deref()), run, &settings, &home, format);
     }
     match &cli.command {
-        Some(Command::Check(args)) => {
-            let depth = match args {
-                CheckArgs {
-                    config_only: true, ..
-                } => check::Depth::ConfigOnly,
-                CheckArgs { trust: true, .. } => check::Depth::Trust,
-                _ => check::Depth::All,
-            };
-            Ok(check::run(config, depth, format))
-        }
+        Some(Command::Check(args)) => Ok(check::run(config, depth(args), format)),
         Some(Command::Serve(args)) => {
             let settings = config::load(config, &home)?.settings;
             commands::serve::run(args.listen.as_deref(), &settings, &home)
@@ -132,12 +123,10 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
             follow::run(args.file.as_deref(), first(args), &settings, &home)
         }
         Some(Command::Migrate(args)) => {
-            let settings = config::load(config, &home)?.settings;
-            migrate(args, format).run(&settings)
+            migrate(args, format).run(&config::load(config, &home)?.settings)
         }
         Some(Command::Erase(args)) => {
-            let settings = config::load(config, &home)?.settings;
-            erase(args, format).run(&settings, &home)
+            erase(args, format).run(&config::load(config, &home)?.settings, &home)
         }
         Some(Command::Backfill(args)) => {
             let settings = config::load(config, &home)?.settings;
@@ -197,6 +186,16 @@ fn watch(
             every: args.interval.0,
         }
         .run(settings, format),
+    }
+}
+
+fn depth(args: &CheckArgs) -> check::Depth {
+    match args {
+        CheckArgs {
+            config_only: true, ..
+        } => check::Depth::ConfigOnly,
+        CheckArgs { trust: true, .. } => check::Depth::Trust,
+        _ => check::Depth::All,
     }
 }
 
