@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::alert::When;
 use crate::alert::search::Term;
+use crate::commands::install::Retention;
 use crate::serve::Scope;
 
 mod completions;
@@ -73,9 +74,19 @@ pub enum Format {
 /// What a person may ask for.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Install on this host: binary, settings, block in ossec.conf, timers; nothing is restarted
+    #[command(
+        after_help = "Examples:\n  custom-mongo install --dry-run\n  custom-mongo install --uri mongodb://db.example:27017/?replicaSet=rs0 --retention 90d"
+    )]
+    Install(InstallArgs),
+    /// Take back what install did; what was changed since, and what waits in the spool, stays
+    #[command(
+        after_help = "Examples:\n  custom-mongo uninstall --dry-run\n  custom-mongo uninstall --purge"
+    )]
+    Uninstall(UninstallArgs),
     /// Check every precondition; each failure comes with its fix
     #[command(
-        after_help = "Examples:\n  custom-mongo check\n  custom-mongo check --config-only --format json\n  custom-mongo check --trust"
+        after_help = "Examples:\n  custom-mongo check\n  custom-mongo check --config-only --format json\n  custom-mongo check --trust\n  custom-mongo check --root /mnt/image"
     )]
     Check(CheckArgs),
     /// Bring the agents' inventory from the Wazuh API into MongoDB
@@ -157,6 +168,79 @@ pub enum Command {
     },
 }
 
+/// Arguments of `install`.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "switches as they are typed")]
+pub struct InstallArgs {
+    /// Show every change as a diff and make none
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Only print the block for ossec.conf, for whoever keeps that with other tools
+    #[arg(long, conflicts_with = "dry_run")]
+    pub print_block: bool,
+    /// Only bring up to this version what install put into place before; packages do that
+    #[arg(long, conflicts_with = "print_block")]
+    pub refresh: bool,
+    /// The connection string for new settings; a password in it is refused
+    #[arg(long, value_name = "URI")]
+    pub uri: Option<String>,
+    /// The file with its password (root:wazuh, mode 0640), for new settings
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<String>,
+    /// How long alerts are kept, for new settings: 90d, 1y, …, or off
+    #[arg(long, value_name = "SPAN")]
+    pub retention: Option<Retention>,
+    /// <level> of the block: Wazuh hands over alerts of this level and above; 0 is all
+    #[arg(long, value_name = "LEVEL", default_value_t = 3, value_parser = clap::value_parser!(u8).range(0..=16))]
+    pub level: u8,
+    /// <rule_id> of the block: only alerts of these rules
+    #[arg(long, value_name = "IDS")]
+    pub rule_id: Option<String>,
+    /// <group> of the block: only alerts of these rule groups
+    #[arg(long, value_name = "GROUPS")]
+    pub group: Option<String>,
+    /// <event_location> of the block: only alerts from places that match
+    #[arg(long, value_name = "PATTERN")]
+    pub event_location: Option<String>,
+    /// Also what brings in the agents' inventory, every fifteen minutes
+    #[arg(long)]
+    pub collect: bool,
+    /// Also the unit of the resident service
+    #[arg(long)]
+    pub serve: bool,
+    /// Also the unit that tails alerts.json
+    #[arg(long)]
+    pub follow: bool,
+    /// Where
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Arguments of `uninstall`.
+#[derive(Debug, Args)]
+pub struct UninstallArgs {
+    /// Show what would be taken back
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also settings that were changed, and what waits in the spool
+    #[arg(long)]
+    pub purge: bool,
+    /// Where
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Which host's Wazuh.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// A folder that holds another host: an image
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+    /// The Wazuh home, as that host sees it
+    #[arg(long, value_name = "DIR", default_value = "/var/ossec")]
+    pub home: PathBuf,
+}
+
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
@@ -166,6 +250,12 @@ pub struct CheckArgs {
     /// Show the certificate of Wazuh's API and trust it from now on
     #[arg(long, conflicts_with = "config_only")]
     pub trust: bool,
+    /// Look at the host or image below this folder
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// The Wazuh home, if it is not /var/ossec
+    #[arg(long, value_name = "DIR")]
+    pub home: Option<PathBuf>,
 }
 
 /// Arguments of `follow`.

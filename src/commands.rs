@@ -7,6 +7,7 @@ pub mod erase;
 mod feeding;
 pub mod follow;
 pub mod hook;
+pub mod install;
 pub mod migrate;
 mod output;
 pub mod overview;

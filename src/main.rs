@@ -3,6 +3,7 @@
 
 mod alert;
 mod alerts_log;
+mod certificate;
 mod cli;
 mod collect;
 mod commands;
@@ -36,13 +37,14 @@ use commands::backfill::{Backfill, Reach, What};
 use commands::erase::{Erase, Whose};
 use commands::follow::First;
 use commands::hook::Call;
+use commands::install::{self as installer, Choice, Extent, Install, Service, Uninstall};
 use commands::migrate::Migrate;
 use commands::spool::{Dead, Spools};
 use commands::test::{Input, Run};
 use commands::token::Tokens;
 use commands::watch::{Agents, Alerts};
 use commands::{check, collect as collector, follow, hook, overview, status, test};
-use home::Home;
+use home::{Home, Layout};
 
 fn main() -> ExitCode {
     let started = Instant::now();
@@ -92,10 +94,13 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         (cli::Format::Text, true) => commands::Format::Quiet,
         (cli::Format::Text, false) => commands::Format::Text,
     };
-    if let Some(printed) = print_own(cli) {
-        return printed;
+    if let Some(done) = without_settings(cli, format) {
+        return done;
     }
-    let home = Home::find();
+    let home = match &cli.command {
+        Some(Command::Check(args)) => place(args).home().clone(),
+        _ => Home::find(),
+    };
     // Before the settings are read: they may name a command, and `wazuh` may write them.
     home.become_owner()?;
     if let Some(file) = &cli.test {
@@ -104,7 +109,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         return test::run(&input(file.as_deref()), run, &settings, &home, format);
     }
     match &cli.command {
-        Some(Command::Check(args)) => Ok(check::run(config, depth(args), format)),
+        Some(Command::Check(args)) => Ok(check::run(config, &place(args), depth(args), format)),
         Some(Command::Serve(args)) => {
             let settings = config::load(config, &home)?.settings;
             commands::serve::run(args.listen.as_deref(), &settings, &home)
@@ -140,18 +145,27 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
             let settings = config::load(config, &home)?.settings;
             Ok(overview::run(&settings, &home, format))
         }
-        Some(Command::Completions { .. } | Command::Man { .. }) | None => Ok(status::USAGE),
+        Some(
+            Command::Completions { .. }
+            | Command::Man { .. }
+            | Command::Install(_)
+            | Command::Uninstall(_),
+        )
+        | None => Ok(status::USAGE),
     }
 }
 
-/// What this program says of itself: for that it wants neither settings nor another user.
-fn print_own(cli: &Cli) -> Option<anyhow::Result<u8>> {
+/// What this program says of itself, and what changes files of root's: for that it reads no settings
+/// and stays who it is.
+fn without_settings(cli: &Cli, format: commands::Format) -> Option<anyhow::Result<u8>> {
     match &cli.command {
         Some(Command::Completions { shell }) => {
             commands::print(&cli::completions(*shell));
             Some(Ok(status::DONE))
         }
         Some(Command::Man { dir }) => Some(manual(dir.as_deref())),
+        Some(Command::Install(args)) => Some(install(args, format)),
+        Some(Command::Uninstall(args)) => Some(uninstall(args, format)),
         _ => None,
     }
 }
@@ -197,6 +211,71 @@ fn depth(args: &CheckArgs) -> check::Depth {
         CheckArgs { trust: true, .. } => check::Depth::Trust,
         _ => check::Depth::All,
     }
+}
+
+fn layout(place: &cli::Place) -> Layout {
+    Layout::new(&place.root, Some(&place.home))
+}
+
+fn install(args: &cli::InstallArgs, format: commands::Format) -> anyhow::Result<u8> {
+    let choice = Choice {
+        level: Some(args.level),
+        rule_id: args.rule_id.clone(),
+        group: args.group.clone(),
+        event_location: args.event_location.clone(),
+    };
+    if args.print_block {
+        return installer::print_block(&choice);
+    }
+    let optional = [
+        (args.collect, Service::Collect),
+        (args.serve, Service::Serve),
+        (args.follow, Service::Follow),
+    ];
+    let wanted = optional.into_iter().filter(|(is_wanted, _)| *is_wanted);
+    let services = wanted.map(|(_, service)| service);
+    Install {
+        layout: layout(&args.place),
+        mode: mode(args.dry_run),
+        extent: match args.refresh {
+            true => Extent::Refresh,
+            false => Extent::Whole,
+        },
+        choice,
+        uri: args.uri.clone(),
+        password_file: args.password_file.clone(),
+        retention: args.retention.clone(),
+        services: [Service::Drain].into_iter().chain(services).collect(),
+        format,
+    }
+    .run()
+}
+
+fn uninstall(args: &cli::UninstallArgs, format: commands::Format) -> anyhow::Result<u8> {
+    let what = if args.purge {
+        installer::What::Everything
+    } else {
+        installer::What::Untouched
+    };
+    Uninstall {
+        layout: layout(&args.place),
+        mode: mode(args.dry_run),
+        what,
+        format,
+    }
+    .run()
+}
+
+fn mode(dry_run: bool) -> installer::Mode {
+    if dry_run {
+        installer::Mode::Dry
+    } else {
+        installer::Mode::Do
+    }
+}
+
+fn place(args: &CheckArgs) -> check::Place {
+    check::Place::find(args.root.as_deref(), args.home.as_deref())
 }
 
 fn first(args: &FollowArgs) -> First {

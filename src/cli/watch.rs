@@ -3,8 +3,9 @@
 use clap::{Args, Subcommand};
 
 use crate::alert::When;
+use crate::alert::enrich::Bands;
 use crate::setting::Span;
-use crate::store::reader::AlertFilter;
+use crate::store::reader::{AlertFilter, LeastLevel};
 
 /// What to watch.
 #[derive(Debug, Subcommand)]
@@ -80,7 +81,10 @@ impl WatchAlertsArgs {
             rule_id: self.rule.clone(),
             group: self.group.clone(),
             mitre: self.mitre.clone(),
-            level_min: self.level_min,
+            level_min: self.level_min.map(|number| LeastLevel {
+                number,
+                words: Bands::default().words_from(number),
+            }),
             q: self.text.clone(),
             ..AlertFilter::default()
         }

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use mongodb::Cursor;
 use mongodb::bson::{Document, doc};
 
+use super::cursor::Cursor;
 use super::reader::of_site;
 use super::{Error, Store, command, refusal};
 
@@ -46,7 +46,7 @@ impl Which<'_> {
 /// What is left to be read.
 pub struct Pages<'a> {
     store: &'a Store,
-    cursor: Option<Cursor<Document>>,
+    cursor: Option<Cursor>,
 }
 
 impl Store {
@@ -89,16 +89,14 @@ impl Pages<'_> {
     }
 }
 
-async fn page(cursor: &mut Cursor<Document>) -> Result<Vec<Vec<u8>>, Error> {
+async fn page(cursor: &mut Cursor) -> Result<Vec<Vec<u8>>, Error> {
     let (mut page, mut bytes) = (Vec::new(), 0);
-    while page.len() < DOCUMENTS
-        && bytes < BYTES
-        && cursor
-            .advance()
-            .await
-            .map_err(|error| refusal::sort(&error))?
-    {
-        let document = cursor.current().as_bytes().to_vec();
+    while page.len() < DOCUMENTS && bytes < BYTES {
+        let next = cursor.next().await;
+        let Some(document) = next.map_err(|error| refusal::sort(&error))? else {
+            break;
+        };
+        let document = document.into_bytes();
         bytes += document.len();
         page.push(document);
     }
