@@ -83,6 +83,11 @@ impl Mongod {
         mongod
     }
 
+    /// Where its data lies.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
     /// The URI that a user of this server writes into the settings.
     pub(crate) fn uri(&self) -> String {
         let set = if self.setup.replica_set {

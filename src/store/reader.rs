@@ -306,6 +306,11 @@ impl Reader {
     }
 }
 
+/// The condition of one site's documents; what was erased is of none.
+pub(super) fn of_site(name: &str) -> Document {
+    site::condition(Some(name))
+}
+
 fn inventory_kinds() -> impl Iterator<Item = &'static Kind> {
     KINDS.iter().chain([&AGENTS])
 }
