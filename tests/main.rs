@@ -47,6 +47,7 @@ mod architecture;
 mod arguments;
 mod backfill;
 mod breaker;
+mod check;
 mod collect;
 mod commands;
 mod depth;
