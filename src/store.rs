@@ -14,6 +14,7 @@ mod command;
 mod completion;
 mod connect;
 mod credentials;
+mod cursor;
 mod indexes;
 mod inspect;
 mod inventory;
@@ -25,6 +26,7 @@ mod roster;
 mod runs;
 mod settings;
 mod states;
+mod viewer;
 mod writer;
 mod writes;
 
@@ -38,6 +40,7 @@ pub use lease::{Claim, Lease};
 pub use reader::Reader;
 pub use settings::Settings;
 pub use states::{Held, State};
+pub use viewer::Viewer;
 pub use writer::Writer;
 
 use mongodb::bson::{self, RawDocument};

@@ -96,8 +96,8 @@ async fn known(database: Database, site: &str) -> Result<Vec<KnownAgent>, Error>
     };
     let mut cursor = command::query(&database, find).await.map_err(sorted)?;
     let mut found = Vec::new();
-    while cursor.advance().await.map_err(sorted)? {
-        found.extend(parse(cursor.current()));
+    while let Some(document) = cursor.next().await.map_err(sorted)? {
+        found.extend(parse(&document));
     }
     Ok(found)
 }

@@ -3,9 +3,13 @@
 //! sending is done here, for all alike: the read preference and the concerns of the connection
 //! string, and one more try after an election or a broken connection.
 
+use std::time::Duration;
+
+use mongodb::Database;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc, serialize_to_document};
 use mongodb::error::{Error as DriverError, ErrorKind, Result};
-use mongodb::{Cursor, Database};
+
+use super::cursor::Cursor;
 
 /// Codes after which the same command may succeed at once, on another server
 /// (<https://github.com/mongodb/specifications/blob/master/source/retryable-reads/retryable-reads.md>).
@@ -46,8 +50,21 @@ pub(super) async fn run_raw(database: &Database, command: RawDocumentBuf) -> Res
     }
 }
 
-/// The documents that a `find` or an `aggregate` finds, batch by batch.
-pub(super) async fn query(database: &Database, command: Document) -> Result<Cursor<Document>> {
+/// The documents that a `find` or an `aggregate` finds.
+pub(super) async fn query(database: &Database, command: Document) -> Result<Cursor> {
+    open(database, command, None).await
+}
+
+/// The events of a change stream; the server waits for so long before it answers that there is none.
+pub(super) async fn watch(
+    database: &Database,
+    command: Document,
+    wait: Duration,
+) -> Result<Cursor> {
+    open(database, command, Some(wait)).await
+}
+
+async fn open(database: &Database, command: Document, wait: Option<Duration>) -> Result<Cursor> {
     let command = with_read_concern(database, command)?;
     let batch = batch_size(&command);
     let command = raw(&command)?;
@@ -56,24 +73,29 @@ pub(super) async fn query(database: &Database, command: Document) -> Result<Curs
         if let Some(criteria) = database.selection_criteria() {
             sent = sent.selection_criteria(criteria.clone());
         }
-        match batch {
-            Some(size) => sent.batch_size(size),
-            None => sent,
+        if let Some(size) = batch {
+            sent = sent.batch_size(size);
         }
+        if let Some(wait) = wait {
+            sent = sent.max_time(wait);
+        }
+        // Not in every caller: the driver's future takes 16 KiB.
+        Box::pin(sent.batch())
     };
     let first = send().await;
-    match first {
+    let answer = match first {
         Err(first) if is_passing(&first) => better(first, send().await),
         other => other,
-    }
+    };
+    answer.map(Cursor::new)
 }
 
 /// Everything that a query finds.
 pub(super) async fn all(database: &Database, command: Document) -> Result<Vec<RawDocumentBuf>> {
     let mut cursor = query(database, command).await?;
     let mut found = Vec::new();
-    while cursor.advance().await? {
-        found.push(cursor.current().to_owned());
+    while let Some(document) = cursor.next().await? {
+        found.push(document);
     }
     Ok(found)
 }
@@ -84,9 +106,7 @@ pub(super) async fn one(
     mut command: Document,
 ) -> Result<Option<RawDocumentBuf>> {
     command.extend(doc! { "limit": 1, "singleBatch": true });
-    let mut cursor = query(database, command).await?;
-    let found = cursor.advance().await?;
-    Ok(found.then(|| cursor.current().to_owned()))
+    query(database, command).await?.next().await
 }
 
 /// How many documents a collection has, estimated.

@@ -100,9 +100,9 @@ async fn current(database: Database, kind: &Kind, owner: &Owner) -> Result<Vec<(
     };
     let mut cursor = command::query(&database, find).await.map_err(sorted)?;
     let mut found = Vec::new();
-    while cursor.advance().await.map_err(sorted)? {
+    while let Some(document) = cursor.next().await.map_err(sorted)? {
         // What somebody else put there with our `_site` is not ours to compare.
-        if let Some(known) = known(cursor.current()) {
+        if let Some(known) = known(&document) {
             found.push(known);
         }
     }

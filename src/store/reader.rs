@@ -6,9 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 mod filter;
+mod fleet;
 mod inventory;
 mod json;
 mod listing;
+mod live;
+mod overview;
 mod plan;
 mod position;
 mod site;
@@ -20,6 +23,8 @@ pub use filter::AlertFilter;
 pub use inventory::{Freshness, InventoryList, Order, Rows};
 pub use json::Shape;
 pub use listing::Listing;
+pub use live::{Live, News};
+pub use overview::Overview;
 pub use position::Position;
 pub use stats::{Bucket, By};
 pub use tail::{Event, Tail};
@@ -144,6 +149,7 @@ type Remembered = Mutex<HashMap<String, (Instant, Arc<HashSet<String>>)>>;
 #[derive(Clone)]
 pub struct Reader {
     settings: Arc<Settings>,
+    connect: Duration,
     database: Arc<OnceCell<Database>>,
     indexes: Arc<Remembered>,
 }
@@ -151,8 +157,14 @@ pub struct Reader {
 impl Reader {
     /// Connects to nothing yet: MongoDB and even its name may be away.
     pub fn new(settings: &Settings) -> Self {
+        Self::hurried(settings, CONNECT)
+    }
+
+    /// As `new`; the search for a server takes at most so long.
+    pub fn hurried(settings: &Settings, connect: Duration) -> Self {
         Self {
             settings: Arc::new(settings.clone()),
+            connect,
             database: Arc::default(),
             indexes: Arc::default(),
         }
@@ -252,7 +264,7 @@ impl Reader {
 
     async fn database(&self) -> Result<&Database, Fault> {
         let open = || async {
-            let mut options = connect::options(&self.settings, CONNECT).await?;
+            let mut options = connect::options(&self.settings, self.connect).await?;
             options.max_pool_size = Some(POOL);
             options.max_idle_time = Some(Duration::from_secs(120));
             let client = mongodb::Client::with_options(options)
@@ -260,6 +272,32 @@ impl Reader {
             Ok::<_, Error>(client.database(&self.settings.database))
         };
         Ok(self.database.get_or_try_init(open).await?)
+    }
+
+    /// One exchange of a command.
+    async fn command(&self, command: Document) -> Result<Document, Fault> {
+        let database = self.database().await?;
+        answer(async { Ok(command::run(database, command).await?) }).await
+    }
+
+    /// Everything that a pipeline gives; the server works on it for so long at most.
+    async fn aggregated(
+        &self,
+        collection: &str,
+        pipeline: Vec<Document>,
+        index: Option<&str>,
+        time: Duration,
+    ) -> Result<Vec<Document>, Fault> {
+        let database = self.database().await?;
+        let mut aggregate = doc! {
+            "aggregate": collection, "pipeline": pipeline, "cursor": {}, "maxTimeMS": millis(time),
+        };
+        if let Some(index) = index {
+            aggregate.insert("hint", index);
+        }
+        let found = answer(async { Ok(command::all(database, aggregate).await?) }).await?;
+        let read = |found: RawDocumentBuf| Document::try_from(found).ok();
+        Ok(found.into_iter().filter_map(read).collect())
     }
 
     async fn collection(&self, name: &'static str) -> Result<Collection, Fault> {
@@ -282,7 +320,7 @@ fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn no_answer(within: Duration) -> Fault {
+pub(super) fn no_answer(within: Duration) -> Fault {
     let within = within.as_millis();
     Fault::Unavailable(format!("MongoDB gave no answer within {within} ms"))
 }

@@ -48,8 +48,8 @@ async fn load(database: Database, site: &str) -> Result<Agents, Error> {
     };
     let mut cursor = command::query(&database, find).await.map_err(sorted)?;
     let mut agents = Agents::new();
-    while cursor.advance().await.map_err(sorted)? {
-        let document = Document::try_from(cursor.current()).ok();
+    while let Some(document) = cursor.next().await.map_err(sorted)? {
+        let document = Document::try_from(document.as_ref()).ok();
         agents.extend(document.and_then(seen));
     }
     Ok(agents)

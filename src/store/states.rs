@@ -89,8 +89,8 @@ async fn read(database: Database, site: &str) -> Result<Vec<(Owner, String, Stat
     let find = doc! { "find": NAME, "filter": { "_site": site }, "batchSize": 5000 };
     let mut cursor = command::query(&database, find).await.map_err(sorted)?;
     let mut found = Vec::new();
-    while cursor.advance().await.map_err(sorted)? {
-        let document = Document::try_from(cursor.current());
+    while let Some(document) = cursor.next().await.map_err(sorted)? {
+        let document = Document::try_from(document.as_ref());
         let document = document.map_err(|error| sorted(error.into()))?;
         let text = |name: &str| document.get_str(name).ok().map(str::to_owned);
         if let (Some(agent), Some(kind)) = (text("agent_id"), text("kind")) {

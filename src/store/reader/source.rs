@@ -1,10 +1,11 @@
 //! A cursor with a limit around each exchange, and one document of look-ahead.
 
+use mongodb::Database;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
-use mongodb::{Cursor, Database};
 
 use super::{Fault, PAGE_TIME, STREAM_TIME, answer, millis, whole};
 use crate::store::command;
+use crate::store::cursor::Cursor;
 
 /// Documents that travel together: more make the answer larger, not faster.
 const BATCH: i32 = 128;
@@ -61,7 +62,7 @@ impl Ask {
 }
 
 pub(super) struct Source {
-    cursor: Cursor<Document>,
+    cursor: Cursor,
     peeked: Option<RawDocumentBuf>,
 }
 
@@ -78,9 +79,7 @@ impl Source {
         if let Some(peeked) = self.peeked.take() {
             return Ok(Some(peeked));
         }
-        let advance = async { Ok(self.cursor.advance().await?) };
-        let found = answer(advance).await?;
-        Ok(found.then(|| self.cursor.current().to_owned()))
+        answer(async { Ok(self.cursor.next().await?) }).await
     }
 
     /// Gives a document back; it is the next one again.

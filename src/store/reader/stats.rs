@@ -114,8 +114,7 @@ impl Reader {
         }
         let found = async {
             let mut cursor = command::query(self.database().await?, aggregate).await?;
-            let found = cursor.advance().await?;
-            Ok(found.then(|| cursor.current().to_owned()))
+            Ok(cursor.next().await?)
         };
         let Some(found) = answer(found).await? else {
             return Err(Fault::Unavailable("MongoDB counted nothing".to_owned()));

@@ -142,8 +142,7 @@ async fn behind(
     find.insert("batchSize", 500);
     let mut cursor = answer(async { Ok(command::query(database, find).await?) }).await?;
     let (mut newest, mut records) = (from, Vec::new());
-    while answer(async { Ok(cursor.advance().await?) }).await? {
-        let record = cursor.current();
+    while let Some(record) = answer(async { Ok(cursor.next().await?) }).await? {
         let number = record.get_i64("$recordId").unwrap_or(0);
         newest = newest.max(number);
         if number <= from {
