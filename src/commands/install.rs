@@ -3,7 +3,7 @@
 //! runs as root, and settings may name commands.
 
 use std::io::{BufRead, IsTerminal, stderr, stdin};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
@@ -87,7 +87,11 @@ impl Install {
             password_file: self.password_file.clone(),
             retention: self.retention.as_ref().and_then(Retention::setting),
         };
-        settings.check()?;
+        let sound = settings.check().and_then(|()| self.choice.elements());
+        if let Err(why) = sound {
+            output::error_line(&format!("custom-mongo: {why:#}"));
+            return Ok(status::USAGE);
+        }
         let host = Host::find(self.layout.clone())?;
         let now = SystemTime::now();
         let is_new = host.tree.entry(&host.layout.settings())?.is_none();
@@ -196,6 +200,15 @@ impl Install {
         let mut steps = Vec::new();
         if self.uri.is_none() {
             steps.push(format!("set store.uri in {settings}"));
+        }
+        if let Some(file) = &self.password_file {
+            let (group, file) = (&host.group, host.layout.here(Path::new(file)));
+            if !file.exists() {
+                let file = file.display();
+                steps.push(format!(
+                    "write the password: install -o root -g {group} -m 0640 /dev/stdin {file}"
+                ));
+            }
         }
         if self.services.contains(&Service::Collect) {
             steps.push(format!("set url, user and password_file under [wazuh_api] in {settings}; {binary} check --trust"));
