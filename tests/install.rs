@@ -324,11 +324,13 @@ fn a_node_of_a_cluster_says_that_the_others_need_it_too() {
 fn a_password_on_the_command_line_is_refused() {
     let host = ManagerRoot::new();
     let before = host.snapshot();
-    let said = host.fails(1, &["install", "--uri", "mongodb://u:hunter2@db/"]);
+    let said = host.fails(2, &["install", "--uri", "mongodb://u:hunter2@db/"]);
     assert!(
         said.contains("--password-file") && !said.contains("hunter2"),
         "{said}"
     );
+    let said = host.fails(2, &["install", "--rule-id", "5500-5599"]);
+    assert!(said.contains("no ranges"), "{said}");
     assert_eq!(host.snapshot(), before);
 }
 

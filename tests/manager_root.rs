@@ -188,11 +188,6 @@ impl ManagerRoot {
         }
     }
 
-    /// The Wazuh home, as that host sees it.
-    pub(crate) fn home(&self) -> &Path {
-        &self.home
-    }
-
     /// User and group that Wazuh runs as there.
     pub(crate) fn wazuh() -> (u32, u32) {
         if geteuid().is_root() {
