@@ -13,6 +13,6 @@ scene_watch() {
     fresh_alerts 84 | sed -n 1,25p >>"$home/logs/alerts/alerts.json"
     wait_for_all
     sleep 1
-    stop watch INT
-    sed -n 1,12p "$work/watch.log" | indented
+    stop watch
+    sed -n 1,10p "$work/watch.log" | cut -f -8 | indented
 }
