@@ -190,9 +190,9 @@ pub struct InstallArgs {
     /// How long alerts are kept, for new settings: 90d, 1y, …, or off
     #[arg(long, value_name = "SPAN")]
     pub retention: Option<Retention>,
-    /// <level> of the block: Wazuh hands over alerts of this level and above; 0 is all
-    #[arg(long, value_name = "LEVEL", default_value_t = 3, value_parser = clap::value_parser!(u8).range(0..=16))]
-    pub level: u8,
+    /// <level> of the block: Wazuh hands over alerts of this level and above; unless given, all
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(0..=16))]
+    pub level: Option<u8>,
     /// <rule_id> of the block: only alerts of these rules
     #[arg(long, value_name = "IDS")]
     pub rule_id: Option<String>,

@@ -219,7 +219,7 @@ fn layout(place: &cli::Place) -> Layout {
 
 fn install(args: &cli::InstallArgs, format: commands::Format) -> anyhow::Result<u8> {
     let choice = Choice {
-        level: Some(args.level),
+        level: args.level,
         rule_id: args.rule_id.clone(),
         group: args.group.clone(),
         event_location: args.event_location.clone(),

@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 
 use nix::unistd::{getegid, geteuid};
 
@@ -115,6 +116,25 @@ const AROUND: [&str; 9] = [
     "usr/bin",
 ];
 
+/// The binary as it was downloaded: it is copied often, so without what a debugger wants.
+pub(crate) static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
+    let copy = scratch::root().join("downloaded");
+    let built = env!("CARGO_BIN_EXE_custom-mongo");
+    let strip = Command::new("strip")
+        .arg("-o")
+        .arg(&copy)
+        .arg(built)
+        .status();
+    if !strip.is_ok_and(|status| status.success()) {
+        let cp = Command::new("cp").arg(built).arg(&copy).status();
+        assert!(
+            cp.is_ok_and(|status| status.success()),
+            "a copy of the binary"
+        );
+    }
+    copy
+});
+
 /// Such a root folder; removed when it is dropped.
 pub(crate) struct ManagerRoot {
     /// The folder, which stands for `/`.
@@ -168,11 +188,6 @@ impl ManagerRoot {
         }
     }
 
-    /// The Wazuh home, as that host sees it.
-    pub(crate) fn home(&self) -> &Path {
-        &self.home
-    }
-
     /// User and group that Wazuh runs as there.
     pub(crate) fn wazuh() -> (u32, u32) {
         if geteuid().is_root() {
@@ -204,9 +219,10 @@ impl ManagerRoot {
         self.give(path, Owner::Shared, mode);
     }
 
-    /// Makes `wazuh-integratord -t` refuse whatever it reads, with this message.
-    pub(crate) fn let_integratord_refuse(&self, message: &str) {
-        fs::write(self.path("bin/refuse"), format!("{message}\n")).expect("bin/refuse");
+    /// Makes `wazuh-integratord -t` refuse settings with this integration, or any if it is empty.
+    pub(crate) fn let_integratord_refuse(&self, integration: &str, message: &str) {
+        let text = format!("{message}\n{integration}\n");
+        fs::write(self.path("bin/refuse"), text).expect("bin/refuse");
     }
 
     /// A shell and its libraries, so that `wazuh-integratord -t` runs with this folder as its root.
@@ -235,7 +251,7 @@ impl ManagerRoot {
 
     /// A command of an administrator that works on this root folder, run from outside.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_custom-mongo"));
+        let mut command = Command::new(&*BINARY);
         command
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");

@@ -47,8 +47,9 @@ impl Host {
                 );
             }
         }
-        let logs = tree.entry(&home.join("logs"))?;
+        let logs = tree.folder(&home.join("logs"))?;
         let logs = logs.with_context(|| format!("{} has no logs folder", home.display()))?;
+        let logs = logs.itself()?;
         let user = name(&tree, "/etc/passwd", logs.owner.0)?;
         let group = name(&tree, "/etc/group", logs.owner.1)?;
         Ok(Self {

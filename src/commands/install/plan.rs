@@ -11,7 +11,7 @@ use rustix::fs::FileType;
 use super::block::{self, Choice};
 use super::change::{Change, Edit, What};
 use super::host::Host;
-use super::record::{Block, Record, digest};
+use super::record::{ANY, Block, Record, digest};
 use super::sample;
 use super::tree::Attributes;
 use super::units::{self, Service, Shipped};
@@ -107,13 +107,11 @@ impl<'h> Planner<'h> {
             if before == bytes && owned && entry.mode == attributes.mode && entry.modified != 0 {
                 return Ok(());
             }
-            if let Some(known) = self.record.files.get_mut(&path) {
-                *known = digest(bytes);
-            }
             self.put(path, bytes.to_vec(), attributes, Some(before));
             return Ok(());
         }
-        self.create(path, bytes.to_vec(), attributes);
+        self.record.files.insert(path.clone(), ANY.to_owned());
+        self.put(path, bytes.to_vec(), attributes, None);
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use super::change::Edit;
 use super::host::Host;
 use super::integratord::Verdict;
 use super::plan::readable;
-use super::record::{Block, Record, digest};
+use super::record::{ANY, Block, Record, digest};
 use super::units;
 use super::{Mode, as_root, block, restart};
 use crate::commands::{Format, output, status};
@@ -241,18 +241,18 @@ impl Undo<'_> {
 
     fn file(&mut self, path: &Path, known: &str) -> Result<()> {
         self.left.files.remove(path);
+        if self.host.tree.entry(path)?.is_none() {
+            return Ok(());
+        }
         // What cannot be read was put there by somebody else: a link, say.
-        let bytes = match self.host.tree.read(path) {
-            Ok(None) => return Ok(()),
-            Ok(bytes) => bytes,
-            Err(error) => {
-                self.notes.push(format!("{error:#}"));
-                None
-            }
-        };
-        // A newer binary is ours all the same.
-        let ours =
-            bytes.is_some_and(|bytes| digest(&bytes) == known) || path == self.host.layout.binary();
+        let ours = known == ANY
+            || match self.host.tree.read(path) {
+                Ok(bytes) => bytes.is_some_and(|bytes| digest(&bytes) == known),
+                Err(error) => {
+                    self.notes.push(format!("{error:#}"));
+                    false
+                }
+            };
         if ours || self.what == What::Everything {
             self.step(path.to_owned(), Action::Remove);
         } else {
