@@ -97,8 +97,6 @@ pub struct Place<'a> {
 }
 
 #[cfg(test)]
-use self::dated::Day;
-#[cfg(test)]
 use self::lines::{HEAD, Lines, MAX_LINE};
 
 #[cfg(test)]

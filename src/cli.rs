@@ -11,6 +11,14 @@ use crate::alert::When;
 use crate::commands::install::Retention;
 use crate::serve::Scope;
 
+mod completions;
+mod manual;
+mod watch;
+
+pub use completions::{Shell, completions};
+pub use manual::{page, write_pages};
+pub use watch::WatchCommand;
+
 /// Wazuh's security data into MongoDB and out again.
 ///
 /// Called by wazuh-integratord with an alert file, it writes the alert to MongoDB, or durably to
@@ -107,6 +115,20 @@ pub enum Command {
         #[command(subcommand)]
         command: SpoolCommand,
     },
+    /// Alerts or agents, live in the terminal, from MongoDB alone
+    #[command(
+        after_help = "Examples:\n  custom-mongo watch alerts --risk high\n  custom-mongo watch agents"
+    )]
+    Watch {
+        /// What to watch
+        #[command(subcommand)]
+        command: WatchCommand,
+    },
+    /// One screen: what waits, how far follow is, the last collect, MongoDB; 1 if something is wrong
+    #[command(
+        after_help = "Examples:\n  custom-mongo status\n  custom-mongo status --format json\n  custom-mongo status -q"
+    )]
+    Status,
     /// Tokens for serve: make one, list them, take one away
     #[command(
         after_help = "Examples:\n  custom-mongo token new --name soc --scope read\n  custom-mongo token drop soc"
@@ -115,6 +137,23 @@ pub enum Command {
         /// What to do
         #[command(subcommand)]
         command: TokenCommand,
+    },
+    /// The script that lets a shell complete these commands
+    #[command(
+        after_help = "Examples:\n  custom-mongo completions bash > /etc/bash_completion.d/custom-mongo\n  custom-mongo completions zsh > /usr/local/share/zsh/site-functions/_custom-mongo"
+    )]
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+    /// The manual page, or all of them
+    #[command(
+        after_help = "Examples:\n  custom-mongo man | man -l -\n  custom-mongo man --dir /usr/local/share/man/man1"
+    )]
+    Man {
+        /// Write the page of every command into this folder
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
     },
 }
 
@@ -128,6 +167,9 @@ pub struct InstallArgs {
     /// Only print the block for ossec.conf, for whoever keeps that with other tools
     #[arg(long, conflicts_with = "dry_run")]
     pub print_block: bool,
+    /// Only bring up to this version what install put into place before; packages do that
+    #[arg(long, conflicts_with = "print_block")]
+    pub refresh: bool,
     /// The connection string for new settings; a password in it is refused
     #[arg(long, value_name = "URI")]
     pub uri: Option<String>,
@@ -294,6 +336,9 @@ pub struct CollectArgs {
     /// Only this kind, in place of collect.kinds (again for more)
     #[arg(long, value_name = "KIND")]
     pub only: Vec<String>,
+    /// Only the manager of this site, where several are configured (again for more)
+    #[arg(long = "site", value_name = "NAME")]
+    pub sites: Vec<String>,
     /// Read everything, even if the server says that nothing changed
     #[arg(long)]
     pub full: bool,
@@ -422,6 +467,55 @@ mod tests {
     #[test]
     fn the_definition_holds_together() {
         Cli::command().debug_assert();
+    }
+
+    /// What the help of a command shows as examples, without what a shell or cron makes of it.
+    fn examples(command: &clap::Command) -> Vec<String> {
+        let text = command.get_after_help().map(ToString::to_string);
+        let text = text.unwrap_or_default();
+        let lines = text.lines().filter(|line| line.starts_with("  "));
+        let typed = lines.map(|line| {
+            let begin = line
+                .find("custom-mongo")
+                .expect("an example of this program");
+            // Cron's line names the whole path; the last one before a blank is the program.
+            let begin = line.find("custom-mongo ").unwrap_or(begin);
+            let end = line.find(['>', '|']).unwrap_or(line.len());
+            line[begin..end].trim().to_owned()
+        });
+        typed.collect()
+    }
+
+    /// As a shell takes them: what stands in quotes is one word.
+    fn words(line: &str) -> Vec<OsString> {
+        let mut is_quoted = false;
+        let split = |c: char| {
+            is_quoted ^= c == '\'';
+            c == ' ' && !is_quoted
+        };
+        let words = line.split(split).map(|word| word.replace('\'', ""));
+        words.map(OsString::from).collect()
+    }
+
+    #[test]
+    fn the_help_of_every_command_has_two_examples_that_are_right() {
+        let mut command = Cli::command();
+        command.build();
+        let mut left = vec![&command];
+        let mut seen = 0;
+        while let Some(command) = left.pop() {
+            let inner = command.get_subcommands();
+            left.extend(inner.filter(|inner| inner.get_name() != "help"));
+            let (name, examples) = (command.get_name(), examples(command));
+            assert!(examples.len() >= 2, "{name} has {examples:?}");
+            seen += 1;
+            for example in examples {
+                let parsed = Cli::try_parse_from(in_order(words(&example)));
+                assert!(parsed.is_ok(), "{name}: {example}: {}", parsed.unwrap_err());
+                assert!(example.contains(name), "{name} shows {example}");
+            }
+        }
+        assert!(seen > 20, "{seen}");
     }
 
     #[test]

@@ -11,7 +11,10 @@ use crate::home::{Home, settings_folders};
 use crate::{alerts_log, collect, delivery, relay, serve, spool, store, wazuh_api};
 
 mod environment;
+mod managers;
 mod suggestion;
+
+pub use managers::Manager;
 
 /// The settings file's name.
 pub const FILE: &str = "custom-mongo.toml";
@@ -39,6 +42,8 @@ pub struct Settings {
     pub serve: serve::Settings,
     /// Which manager's inventory is read.
     pub wazuh_api: wazuh_api::Settings,
+    /// Further managers, by `[wazuh_api.managers.NAME]`.
+    pub further: Vec<Manager>,
     /// What is collected, and how often.
     pub collect: collect::Settings,
 }
@@ -63,6 +68,13 @@ impl Settings {
     /// The name of this Wazuh installation.
     pub fn site(&self) -> &str {
         self.site.as_deref().unwrap_or("default")
+    }
+
+    /// Every manager whose inventory is read, that of this site first.
+    pub fn managers(&self) -> Vec<Manager> {
+        let (site, api) = (self.site().to_owned(), self.wazuh_api.clone());
+        let own = api.is_configured().then_some(Manager { site, api });
+        own.into_iter().chain(self.further.clone()).collect()
     }
 
     /// What turns alerts into documents, by these settings.
@@ -120,6 +132,9 @@ pub fn load(explicit: Option<&Path>, home: &Home) -> Result<Loaded, Fault> {
     })
 }
 
+/// A thread for each manager that is read.
+const MOST_WORKERS: i64 = 1000;
+
 /// What each room takes by itself and what makes no sense all the same.
 fn sensible(settings: Settings) -> Result<Settings, Fault> {
     let database = &settings.store.database;
@@ -134,6 +149,11 @@ fn sensible(settings: Settings) -> Result<Settings, Fault> {
     }
     if settings.delivery.deadline.as_millis() < 100 {
         let why = "[delivery] deadline: less than 100 ms leaves MongoDB no time to answer";
+        return Err(Fault(why.to_owned()));
+    }
+    managers::refuse_twins(&settings.managers())?;
+    if !(1..=MOST_WORKERS).contains(&settings.collect.max_workers.0) {
+        let why = "[collect] max_workers: 1 to 1000 managers at once are possible";
         return Err(Fault(why.to_owned()));
     }
     if let Err(why) = collect::Settings::kinds(&settings.collect.kinds.0) {
@@ -206,6 +226,7 @@ const SECTIONS: [&str; 11] = [
 /// Reads each room's section.
 fn compose(mut table: Table) -> Result<Settings, Fault> {
     let settings = Settings {
+        further: managers::take(&mut table)?,
         site: site(&mut table)?,
         store: section(&mut table, "store")?,
         spool: section(&mut table, "spool")?,

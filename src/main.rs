@@ -25,19 +25,22 @@ use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use anyhow::Context;
 use clap::Parser;
 
 use cli::{
     BackfillArgs, CheckArgs, Cli, Command, DeadCommand, FollowArgs, SpoolCommand, TokenCommand,
+    WatchCommand,
 };
 use commands::backfill::{Backfill, Reach, What};
 use commands::follow::First;
 use commands::hook::Call;
-use commands::install::{self as installer, Choice, Install, Service, Uninstall};
+use commands::install::{self as installer, Choice, Extent, Install, Service, Uninstall};
 use commands::spool::{Dead, Spools};
 use commands::test::{Input, Run};
 use commands::token::Tokens;
-use commands::{check, collect as collector, follow, hook, status, test};
+use commands::watch::{Agents, Alerts};
+use commands::{check, collect as collector, follow, hook, overview, status, test};
 use home::{Home, Layout};
 
 fn main() -> ExitCode {
@@ -65,10 +68,13 @@ fn run(cli: &Cli) -> u8 {
 
 fn start_log(cli: &Cli) {
     let serves = matches!(cli.command, Some(Command::Serve(_)));
+    let watches = matches!(cli.command, Some(Command::Watch { .. } | Command::Status));
     let level = match (cli.quiet, cli.verbose) {
         (true, _) => "error",
         // A service's log is read afterwards.
         (false, 0) if serves => "info",
+        // It says on its own screen what others log.
+        (false, 0) if watches => "error",
         (false, 0) => "warn",
         (false, 1) => "info",
         (false, _) => "debug",
@@ -85,11 +91,8 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         (cli::Format::Text, true) => commands::Format::Quiet,
         (cli::Format::Text, false) => commands::Format::Text,
     };
-    // They change what belongs to root, and so read no settings.
-    match &cli.command {
-        Some(Command::Install(args)) => return install(args, format),
-        Some(Command::Uninstall(args)) => return uninstall(args, format),
-        _ => {}
+    if let Some(done) = without_settings(cli, format) {
+        return done;
     }
     let home = Home::find();
     // Before the settings are read: they may name a command, and `wazuh` may write them.
@@ -131,7 +134,69 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
             let settings = config::load(config, &home)?.settings;
             backfill(args, format).run(&settings, &home)
         }
-        Some(Command::Install(_) | Command::Uninstall(_)) | None => Ok(status::USAGE),
+        Some(Command::Watch { command }) => {
+            let settings = config::load(config, &home)?.settings;
+            watch(command, &settings, format)
+        }
+        Some(Command::Status) => {
+            let settings = config::load(config, &home)?.settings;
+            Ok(overview::run(&settings, &home, format))
+        }
+        Some(
+            Command::Completions { .. }
+            | Command::Man { .. }
+            | Command::Install(_)
+            | Command::Uninstall(_),
+        )
+        | None => Ok(status::USAGE),
+    }
+}
+
+/// What this program says of itself, and what changes files of root's: for that it reads no settings
+/// and stays who it is.
+fn without_settings(cli: &Cli, format: commands::Format) -> Option<anyhow::Result<u8>> {
+    match &cli.command {
+        Some(Command::Completions { shell }) => {
+            commands::print(&cli::completions(*shell));
+            Some(Ok(status::DONE))
+        }
+        Some(Command::Man { dir }) => Some(manual(dir.as_deref())),
+        Some(Command::Install(args)) => Some(install(args, format)),
+        Some(Command::Uninstall(args)) => Some(uninstall(args, format)),
+        _ => None,
+    }
+}
+
+fn manual(folder: Option<&std::path::Path>) -> anyhow::Result<u8> {
+    match folder {
+        None => commands::print(cli::page().as_bytes()),
+        Some(folder) => {
+            let count = cli::write_pages(folder)
+                .with_context(|| format!("cannot write into {}", folder.display()))?;
+            commands::print(format!("{count} pages in {}\n", folder.display()).as_bytes());
+        }
+    }
+    Ok(status::DONE)
+}
+
+fn watch(
+    command: &WatchCommand,
+    settings: &config::Settings,
+    format: commands::Format,
+) -> anyhow::Result<u8> {
+    match command {
+        WatchCommand::Alerts(args) => Alerts {
+            filter: args.filter(),
+            since: args.since,
+            last: args.last,
+        }
+        .run(settings, format),
+        WatchCommand::Agents(args) => Agents {
+            status: args.status.clone(),
+            site: args.site.clone(),
+            every: args.interval.0,
+        }
+        .run(settings, format),
     }
 }
 
@@ -159,6 +224,10 @@ fn install(args: &cli::InstallArgs, format: commands::Format) -> anyhow::Result<
     Install {
         layout: layout(&args.place),
         mode: mode(args.dry_run),
+        extent: match args.refresh {
+            true => Extent::Refresh,
+            false => Extent::Whole,
+        },
         choice,
         uri: args.uri.clone(),
         password_file: args.password_file.clone(),
@@ -240,6 +309,7 @@ fn wanted(args: &cli::CollectArgs) -> collector::Wanted {
     collector::Wanted {
         agents: args.agents.clone(),
         only: args.only.clone(),
+        sites: args.sites.clone(),
         depth: if args.full {
             collect::Depth::Full
         } else {

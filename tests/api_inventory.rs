@@ -304,7 +304,7 @@ fn agents_that_have_vanished_are_the_past() {
         let fresh = &ask(&service, path)["freshness"][0];
         assert_eq!(fresh["checked_at"], "2025-06-02T13:47:23.199Z", "{path}");
     }
-    let run = |at: i64| doc! { "site": "default", "started_at": DateTime::from_millis(at), "outcome": at.to_string() };
+    let run = |at: i64| doc! { "_site": "default", "started_at": DateTime::from_millis(at), "outcome": at.to_string() };
     put(&database, "collect_runs", &[run(1), run(3), run(2)]);
     assert_eq!(
         column(&ask(&service, "/api/collect/runs"), "outcome"),

@@ -28,7 +28,7 @@ const LINES: [&[&str]; 11] = [
 ];
 
 /// Crates that one room alone may name.
-const DOORS: [(&str, &[&str]); 24] = [
+const DOORS: [(&str, &[&str]); 27] = [
     ("mongodb", &["store"]),
     ("bson", &["store"]),
     ("tokio", &["serve", "store"]),
@@ -37,10 +37,13 @@ const DOORS: [(&str, &[&str]); 24] = [
     ("hyper_util", &["serve"]),
     ("tower_http", &["serve"]),
     ("form_urlencoded", &["serve"]),
-    ("futures_util", &["serve"]),
+    ("futures_util", &["serve", "store"]),
     ("tokio_rustls", &["serve"]),
     ("clap", &["cli", "main"]),
+    ("clap_complete", &["cli"]),
     ("indicatif", &["commands"]),
+    ("terminal_size", &["commands"]),
+    ("unicode_width", &["commands"]),
     ("rustix", &["commands"]),
     ("env_logger", &["main"]),
     ("toml", &["config"]),

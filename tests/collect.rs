@@ -12,6 +12,7 @@ mod loss;
 mod oracle;
 mod plan;
 mod recorded;
+mod several;
 
 use std::process::Output;
 

@@ -19,6 +19,8 @@ pub enum Outcome {
     Partial,
     /// Somebody else collects for this site.
     Busy,
+    /// Nothing could be done; `warnings` says why.
+    Failed,
 }
 
 /// What became of a kind, in rows and in agents.
@@ -109,6 +111,15 @@ impl Report {
             retries: 0,
             limited: 0,
             bytes: 0,
+        }
+    }
+
+    /// A run that could not be made.
+    pub fn failed(site: &str, why: String) -> Self {
+        Self {
+            outcome: Outcome::Failed,
+            warnings: vec![why],
+            ..Self::new(site)
         }
     }
 

@@ -1,4 +1,4 @@
-//! `roster.json` in the state folder: which groups an agent is in, for the hook, which asks nobody.
+//! `roster-SITE.json` in the state folder: which groups an agent is in, for the hook, which asks nobody.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -8,11 +8,9 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::holder::file_name;
 use crate::alert::time::rfc3339;
 use crate::inventory::Agent;
-
-/// The file's name.
-pub(super) const FILE: &str = "roster.json";
 
 /// Writes the file anew: `{"site", "refreshed_at", "agents": {"001": ["default", …], …}}`. Readers
 /// see the old one or the new one.
@@ -22,11 +20,12 @@ pub(super) fn write(state: &Path, site: &str, agents: &[Agent], now: i64) -> io:
         .map(|agent| (agent.id.as_str(), &agent.groups))
         .collect();
     let content = json!({ "site": site, "refreshed_at": rfc3339(now), "agents": groups });
-    let fresh = state.join(format!("{FILE}.new"));
+    let path = state.join(format!("roster-{}.json", file_name(site)));
+    let fresh = path.with_extension("json.new");
     let mut options = OpenOptions::new();
     let options = options.write(true).create(true).truncate(true).mode(0o600);
     let mut file = options.open(&fresh)?;
     file.write_all(content.to_string().as_bytes())?;
     file.sync_all()?;
-    std::fs::rename(&fresh, state.join(FILE))
+    std::fs::rename(&fresh, path)
 }

@@ -78,7 +78,7 @@ pub struct Place<'a> {
 pub fn run(order: &Order, place: &Place<'_>, api: &mut Api) -> Result<Report, Error> {
     let mut report = Report::new(place.site);
     report.dry_run = order.mode == Mode::Dry;
-    let (file, name) = match holder::lock(place.state)? {
+    let (file, name) = match holder::lock(place.state, place.site)? {
         Ok(held) => held,
         Err(who) => return Ok(busy(report, who)),
     };
@@ -93,18 +93,37 @@ pub fn run(order: &Order, place: &Place<'_>, api: &mut Api) -> Result<Report, Er
         holder: &holder,
     }
     .collect(api, report);
-    let done = done.and_then(|mut report| {
-        report.tally(&api.tally());
-        if order.mode == Mode::Write {
-            let told = serde_json::to_value(&report).unwrap_or_default();
-            place.store.record_run(&told, started, now(), WITHIN)?;
-        }
-        Ok(report)
-    });
+    let done = remember(done, order, place, api, started);
     if let Some(lease) = &holder.lease {
         place.store.release(lease, Duration::from_secs(5));
     }
     done
+}
+
+/// Records what was done, or that nothing could be asked. Whoever has lost the lease writes nothing
+/// more, and what MongoDB refuses it does not record either.
+fn remember(
+    done: Result<Report, Error>,
+    order: &Order,
+    place: &Place<'_>,
+    api: &Api,
+    started: i64,
+) -> Result<Report, Error> {
+    let mut report = match &done {
+        Ok(report) => report.clone(),
+        Err(error @ Error::Api(_)) => Report::failed(place.site, error.to_string()),
+        Err(_) => return done,
+    };
+    report.tally(&api.tally());
+    if order.mode == Mode::Dry {
+        return done.map(|_| report);
+    }
+    let told = serde_json::to_value(&report).unwrap_or_default();
+    let recorded = place.store.record_run(&told, started, now(), WITHIN);
+    // What went wrong first is what has to be told.
+    done?;
+    recorded?;
+    Ok(report)
 }
 
 fn hold(

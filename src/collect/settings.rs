@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::inventory::{Kind, parse};
-use crate::setting::{List, Percent, Span};
+use crate::setting::{Count, List, Percent, Span};
 
 /// What is collected.
 #[derive(Debug, Clone, Deserialize)]
@@ -13,6 +13,8 @@ pub struct Settings {
     pub kinds: List,
     /// How often `serve` collects, from start to start; unless set, only the command does.
     pub every: Option<Span>,
+    /// How many managers are read at once; one manager is always asked one thing after the other.
+    pub max_workers: Count,
     /// When a run stops cleanly; less than the interval of cron, the next run goes on from there.
     pub deadline: Span,
     /// How often everything is read in full, even if the server says that nothing changed.
@@ -58,6 +60,7 @@ impl Default for Settings {
         Self {
             kinds: List(kinds.map(str::to_owned).to_vec()),
             every: None,
+            max_workers: Count(1),
             deadline: span("13 min"),
             full_every: span("24 h"),
             confirm_loss_after: span("1 d"),

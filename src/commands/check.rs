@@ -56,15 +56,15 @@ pub fn run(config: Option<&Path>, depth: Depth, format: Format) -> u8 {
 
 fn check_depth(findings: &mut Findings, settings: &Settings, home: &Home, depth: Depth) {
     match depth {
-        Depth::ConfigOnly => wazuh_api::check_settings(findings, &settings.wazuh_api),
+        Depth::ConfigOnly => wazuh_api::check_settings(findings, settings),
         Depth::Trust => {
-            wazuh_api::trust(findings, &settings.wazuh_api, home);
-            wazuh_api::check(findings, &settings.wazuh_api, home);
+            wazuh_api::trust(findings, settings, home);
+            wazuh_api::check(findings, settings, home);
         }
         Depth::All => {
             check_mongodb(findings, settings);
             check_spool(findings, settings, home);
-            wazuh_api::check(findings, &settings.wazuh_api, home);
+            wazuh_api::check(findings, settings, home);
         }
     }
 }
@@ -75,8 +75,12 @@ fn check_settings(findings: &mut Findings, loaded: &Loaded, depth: Depth) {
         None => findings.good("settings", "no file; defaults and environment"),
     }
     let store = &loaded.settings.store;
+    let managers = loaded.settings.managers();
     let written = store.password.is_some()
         || loaded.settings.wazuh_api.password.is_some()
+        || managers
+            .iter()
+            .any(|manager| manager.api.password.is_some())
         || (store.uri.is_some() && store.has_password_in_uri());
     for file in loaded.file.iter().chain(&loaded.env_file) {
         check_mode(findings, file, written);

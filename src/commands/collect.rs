@@ -1,25 +1,26 @@
-//! `collect`: the inventory of the agents, from the Wazuh API into MongoDB.
+//! `collect`: the inventory of the agents, from the Wazuh API into MongoDB. Several managers take
+//! turns, each for itself: its own login, budget, lease and report.
 
-use std::io::{IsTerminal, stderr, stdout};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
-use serde_json::json;
 
 use super::backfill::{self, Gaps, What};
 use super::{Format, output, status};
-use crate::collect::{self, Depth, Error, Event, GapCheck, Mode, Order, Outcome, Place, Report};
-use crate::config::{Fault, Settings};
+use crate::collect::{self, Depth, Error, GapCheck, Mode, Order, Outcome, Place, Report};
+use crate::config::{Fault, Manager, Settings};
 use crate::home::Home;
 use crate::store::{self, Store};
 use crate::wazuh_api::{self, Api};
 
+mod shown;
+mod turns;
+
+use shown::Shown;
+use turns::Gathered;
+
 /// How long `collect` waits for a connection to MongoDB.
 const CONNECT: Duration = Duration::from_secs(30);
-/// Reasons that are printed; the rest is in `collect_runs` and in JSON.
-const SHOWN: usize = 10;
 
 /// What a person asked for.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub struct Wanted {
     pub agents: Vec<String>,
     /// Only these kinds.
     pub only: Vec<String>,
+    /// Only these sites.
+    pub sites: Vec<String>,
     /// Whether everything is read.
     pub depth: Depth,
     /// Whether anything is written.
@@ -40,65 +43,128 @@ impl Wanted {
         Self {
             agents: Vec::new(),
             only: Vec::new(),
+            sites: Vec::new(),
             depth: Depth::Changes,
             mode: Mode::Write,
         }
     }
 }
 
-/// Collects and says what was done. Returns 0 if nothing is missing, 3 if something is.
+/// Collects and says what was done. Returns 0 if nothing is missing, 3 if something is, 1 if there is
+/// nothing of any of several managers.
 ///
 /// # Errors
 ///
-/// Why nothing could be done.
+/// Why nothing could be done with the only manager.
 pub fn run(wanted: &Wanted, settings: &Settings, home: &Home, format: Format) -> Result<u8> {
     let until = Instant::now() + settings.collect.deadline.0;
-    let order = match order(wanted, settings) {
-        Ok(order) => order,
+    let managers = settings.managers();
+    if managers.is_empty() {
+        // The room says what is missing.
+        let missing = settings.wazuh_api.validate();
+        missing.map_err(|error| explain(error.into()))?;
+    }
+    let asked = order(wanted, settings).and_then(|order| Ok((order, of_sites(wanted, managers)?)));
+    let (order, managers) = match asked {
+        Ok(asked) => asked,
         Err(why) => {
             output::error_line(&format!("custom-mongo: {why}"));
             return Ok(status::USAGE);
         }
     };
     home.enter()?;
-    let gathered = gather(&order, settings, home, until, format);
+    let workers = usize::try_from(settings.collect.max_workers.0).unwrap_or(1);
+    let shown = Shown::new(format, managers.len(), workers);
+    let gathered = turns::take(&managers, workers, until, |manager, until| {
+        gather(&order, manager, settings, home, until, &shown)
+    });
+    let is_of_here = managers
+        .iter()
+        .any(|manager| manager.site == settings.site());
+    let is_usual = order.mode == Mode::Write && order.agents.is_empty();
     let mut gaps = None;
-    if order.mode == Mode::Write && order.agents.is_empty() && !is_busy(&gathered) {
+    if is_usual && (is_of_here || wanted.sites.is_empty()) && !gathered.iter().all(is_busy) {
         gaps = gap_check(settings, home);
     }
-    let report = gathered.map_err(explain)?;
-    print(&report, gaps, format);
-    Ok(match report.outcome {
-        Outcome::Complete | Outcome::Busy => status::DONE,
-        Outcome::Partial => status::PARTIAL,
-    })
+    let reports = reports(&managers, gathered).map_err(explain)?;
+    shown.print(&reports, gaps);
+    Ok(worst(&reports))
+}
+
+/// The only manager's error is the command's; that of one among several is told like a report.
+fn reports(managers: &[Manager], gathered: Vec<Gathered>) -> Result<Vec<Report>, Error> {
+    if managers.len() < 2 {
+        return gathered.into_iter().collect();
+    }
+    let failed = |(manager, gathered): (&Manager, Gathered)| {
+        gathered.unwrap_or_else(|error| Report::failed(&manager.site, error.to_string()))
+    };
+    Ok(managers.iter().zip(gathered).map(failed).collect())
+}
+
+/// The exit status for all of them.
+fn worst(reports: &[Report]) -> u8 {
+    let failed = |report: &Report| report.outcome == Outcome::Failed;
+    let whole = |report: &Report| matches!(report.outcome, Outcome::Complete | Outcome::Busy);
+    if reports.iter().all(failed) {
+        status::FAILED
+    } else if reports.iter().all(whole) {
+        status::DONE
+    } else {
+        status::PARTIAL
+    }
 }
 
 fn gather(
     order: &Order,
+    manager: &Manager,
     settings: &Settings,
     home: &Home,
     until: Instant,
-    format: Format,
-) -> Result<Report, Error> {
+    shown: &Shown,
+) -> Gathered {
     let state = home.state();
-    let mut api = Api::new(&settings.wazuh_api, None, state, until)?;
+    let mut api = Api::new(&manager.api, None, state, until)?;
     let store = Store::open(&settings.store, CONNECT)?;
-    let bar = bar(format);
+    shown.begin(&manager.site);
     let report = collect::run(
         order,
         &Place {
-            site: settings.site(),
+            site: &manager.site,
             store: &store,
             state,
             settings: &settings.collect,
             until,
-            watch: &|event| show(&bar, event),
+            watch: &|event| shown.show(event),
         },
         &mut api,
     );
-    bar.finish_and_clear();
+    shown.end();
     report
+}
+
+/// The managers that are wanted. Ids of agents mean something else in each site.
+fn of_sites(wanted: &Wanted, mut all: Vec<Manager>) -> Result<Vec<Manager>, String> {
+    let names = |all: &[Manager]| {
+        let names: Vec<_> = all.iter().map(|manager| manager.site.as_str()).collect();
+        names.join(", ")
+    };
+    for site in &wanted.sites {
+        if !all.iter().any(|manager| manager.site == *site) {
+            let there = names(&all);
+            return Err(format!(
+                "--site {site}: there is no such manager; there are: {there}"
+            ));
+        }
+    }
+    all.retain(|manager| wanted.sites.is_empty() || wanted.sites.contains(&manager.site));
+    if all.len() > 1 && !wanted.agents.is_empty() {
+        let there = names(&all);
+        return Err(format!(
+            "--agent of which manager? add --site, one of: {there}"
+        ));
+    }
+    Ok(all)
 }
 
 fn order(wanted: &Wanted, settings: &Settings) -> Result<Order, String> {
@@ -136,29 +202,7 @@ fn explain(error: Error) -> anyhow::Error {
     }
 }
 
-/// Nothing to see in cron's mail, in a script, or between the lines of a log.
-fn bar(format: Format) -> ProgressBar {
-    let is_seen =
-        format == Format::Text && stderr().is_terminal() && !log::log_enabled!(log::Level::Info);
-    let target = if is_seen {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let bar = ProgressBar::with_draw_target(None, target);
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} agents  {eta} left  {msg}");
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
-
-fn show(bar: &ProgressBar, event: Event<'_>) {
-    match event {
-        Event::Planned(agents) => bar.set_length(u64::try_from(agents).unwrap_or_default()),
-        Event::Agent { id, name } => bar.set_message(format!("{id} ({name})")),
-        Event::Done(agents) => bar.set_position(u64::try_from(agents).unwrap_or_default()),
-    }
-}
-
-fn is_busy(gathered: &Result<Report, Error>) -> bool {
+fn is_busy(gathered: &Gathered) -> bool {
     gathered
         .as_ref()
         .is_ok_and(|report| report.outcome == Outcome::Busy)
@@ -187,67 +231,4 @@ fn gap_check(settings: &Settings, home: &Home) -> Option<Gaps> {
         )),
     }
     Some(gaps)
-}
-
-fn print(report: &Report, gaps: Option<Gaps>, format: Format) {
-    if report.outcome == Outcome::Busy {
-        let who = report.warnings.join("; ");
-        log::warn!("Data collection already in progress, skipping: {who}");
-    }
-    if format == Format::Json {
-        let mut report = serde_json::to_value(report).unwrap_or_default();
-        if let (Some(gaps), Some(report)) = (gaps, report.as_object_mut()) {
-            let gaps = json!({ "on_disk": gaps.on_disk, "missing": gaps.missing });
-            report.insert("gaps".to_owned(), gaps);
-        }
-        return output::json(&report);
-    }
-    if report.outcome == Outcome::Busy {
-        return;
-    }
-    if format == Format::Text && (stdout().is_terminal() || report.dry_run) {
-        print_counts(report);
-    }
-    for warning in &report.warnings {
-        output::error_line(&format!("custom-mongo: {warning}"));
-    }
-    for failure in report.failures.iter().take(SHOWN) {
-        let agent = failure
-            .agent
-            .as_ref()
-            .map_or_else(String::new, |id| format!("agent {id}, "));
-        let (kind, reason) = (&failure.kind, &failure.reason);
-        output::error_line(&format!("custom-mongo: {agent}{kind}: {reason}"));
-    }
-    let shown = u64::try_from(SHOWN.min(report.failures.len())).unwrap_or_default();
-    if report.failed > shown {
-        let more = report.failed - shown;
-        output::error_line(&format!("custom-mongo: and {more} more; see collect_runs"));
-    }
-    if report.not_reached > 0 {
-        // For a large fleet that is every day's course: the exit status says it, cron's mail does not.
-        let left = report.not_reached;
-        log::info!("{left} agents were not reached; the next run goes on with them");
-    }
-}
-
-fn print_counts(report: &Report) {
-    for (kind, counts) in &report.kinds {
-        output::line(&format!(
-            "{kind:<20} {} rows: {} new, {} changed, {} removed; agents: {} read, {} unchanged, {} without data, {} held back, {} failed",
-            counts.seen,
-            counts.new,
-            counts.changed,
-            counts.removed,
-            counts.read,
-            counts.unchanged,
-            counts.skipped,
-            counts.held,
-            counts.failed,
-        ));
-    }
-    let (requests, bytes, left) = (report.requests, report.bytes, report.not_reached);
-    output::line(&format!(
-        "{requests} requests, {bytes} bytes; {left} agents not reached"
-    ));
 }

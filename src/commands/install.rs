@@ -43,6 +43,15 @@ pub enum Mode {
     Do,
 }
 
+/// How far it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All that an installation needs.
+    Whole,
+    /// Only what is in place already is brought up to this version.
+    Refresh,
+}
+
 /// What a person asked for.
 #[derive(Debug, Clone)]
 pub struct Install {
@@ -50,6 +59,8 @@ pub struct Install {
     pub layout: Layout,
     /// Whether anything is changed.
     pub mode: Mode,
+    /// How far it goes.
+    pub extent: Extent,
     /// Which alerts Wazuh hands over.
     pub choice: Choice,
     /// The connection string for new settings, without a password.
@@ -82,22 +93,41 @@ impl Install {
     /// Names the first thing that cannot be done; what was done before it stays, and is in the record.
     pub fn run(&self) -> Result<u8> {
         as_root(&self.layout, self.mode)?;
-        let mut settings = sample::Wish {
-            uri: self.uri.clone(),
-            password_file: self.password_file.clone(),
-            retention: self.retention.as_ref().and_then(Retention::setting),
-        };
-        let sound = settings.check().and_then(|()| self.choice.elements());
+        let sound = self
+            .settings()
+            .check()
+            .and_then(|()| self.choice.elements());
         if let Err(why) = sound {
             output::error_line(&format!("custom-mongo: {why:#}"));
             return Ok(status::USAGE);
         }
         let host = Host::find(self.layout.clone())?;
+        let plan = match self.extent {
+            Extent::Whole => self.plan(&host)?,
+            Extent::Refresh => plan::refresh(&host, &own_binary()?)?,
+        };
+        match self.mode {
+            Mode::Dry => self.show(&host, &plan),
+            Mode::Do => self.carry_out(&host, plan)?,
+        }
+        Ok(status::DONE)
+    }
+
+    fn settings(&self) -> sample::Wish {
+        sample::Wish {
+            uri: self.uri.clone(),
+            password_file: self.password_file.clone(),
+            retention: self.retention.as_ref().and_then(Retention::setting),
+        }
+    }
+
+    fn plan(&self, host: &Host) -> Result<Plan> {
+        let mut settings = self.settings();
         let now = SystemTime::now();
         let is_new = host.tree.entry(&host.layout.settings())?.is_none();
         let mut notes = Vec::new();
         if is_new && self.retention.is_none() {
-            let costs = retention::costs(retention::bytes_a_day(&host, now));
+            let costs = retention::costs(retention::bytes_a_day(host, now));
             settings.retention = self.choose(&costs, &mut notes)?;
         }
         let wish = Wish {
@@ -106,13 +136,9 @@ impl Install {
             choice: self.choice.clone(),
             services: self.services.clone(),
         };
-        let mut plan = plan::plan(&host, &wish, now)?;
+        let mut plan = plan::plan(host, &wish, now)?;
         plan.notes.splice(0..0, notes);
-        match self.mode {
-            Mode::Dry => self.show(&host, &plan),
-            Mode::Do => self.carry_out(&host, plan)?,
-        }
-        Ok(status::DONE)
+        Ok(plan)
     }
 
     /// Asks for the retention where somebody can answer, else tells what was taken.
@@ -181,9 +207,10 @@ impl Install {
                 for note in &plan.notes {
                     output::line(&format!("note: {note}"));
                 }
-                if !plan.changes.is_empty() {
+                let next = self.next(host, &plan);
+                if !plan.changes.is_empty() && !next.is_empty() {
                     output::line("\nNext:");
-                    for (number, step) in self.next(host, &plan).iter().enumerate() {
+                    for (number, step) in next.iter().enumerate() {
                         output::line(&format!("  {}. {step}", number + 1));
                     }
                 }
@@ -198,6 +225,9 @@ impl Install {
         let (settings, binary) = (settings.display(), host.layout.binary());
         let binary = binary.display();
         let mut steps = Vec::new();
+        if self.extent == Extent::Refresh {
+            return steps;
+        }
         if self.uri.is_none() {
             steps.push(format!("set store.uri in {settings}"));
         }

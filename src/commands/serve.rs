@@ -58,7 +58,7 @@ fn periodic(settings: &Settings, home: &Home) -> Result<Option<Periodic>, Fault>
     let Some(every) = settings.collect.every else {
         return Ok(None);
     };
-    if !settings.wazuh_api.is_configured() {
+    if settings.managers().is_empty() {
         let why = "collect.every is set, but not wazuh_api.url: whose inventory?";
         return Err(Fault(why.to_owned()));
     }

@@ -14,7 +14,7 @@ const PREFIX: &str = "CUSTOM_MONGO_";
 /// Variables with our prefix that are not settings of a room.
 const OTHERS: [&str; 2] = ["CUSTOM_MONGO_CONFIG", "CUSTOM_MONGO_STATE_DIR"];
 /// The Python service's names.
-const PLAIN: [(&str, &str, &str); 8] = [
+const PLAIN: [(&str, &str, &str); 9] = [
     ("MONGO_URI", "store", "uri"),
     ("MONGO_DB", "store", "database"),
     ("WEBHOOK_HOST", "serve", "host"),
@@ -23,6 +23,7 @@ const PLAIN: [(&str, &str, &str); 8] = [
     ("WAZUH_API_URL", "wazuh_api", "url"),
     ("WAZUH_USER", "wazuh_api", "user"),
     ("WAZUH_PASS", "wazuh_api", "password"),
+    ("MAX_WORKERS", "collect", "max_workers"),
 ];
 
 /// Lays the variables over the settings.

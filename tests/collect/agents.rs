@@ -180,7 +180,7 @@ fn the_manager_is_kept_for_each_node() {
 fn the_groups_of_all_agents_lie_ready_for_the_hook() {
     let site = Site::usual("agents_roster", KINDS);
     site.collect(0, "");
-    let file = site.wazuh.state().join("roster.json");
+    let file = site.wazuh.state().join("roster-default.json");
     let roster: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     assert_eq!(roster["site"], "default");
     assert_eq!(

@@ -274,7 +274,7 @@ fn a_dry_run_counts_and_touches_nothing() {
             .unwrap()
             .is_empty()
     );
-    assert!(!site.wazuh.state().join("roster.json").exists());
+    assert!(!site.wazuh.state().join("roster-default.json").exists());
     site.collect(0, "");
     let before = site.inventory();
     remove_one(&mut site.state(), "004", Kind::Packages, 3);

@@ -39,6 +39,15 @@ impl Findings {
         });
     }
 
+    /// Takes those of one among several, with its name in front.
+    pub(super) fn absorb(&mut self, of: &str, others: Self) {
+        let named = |mut finding: Finding| {
+            finding.detail = format!("{of}: {}", finding.detail);
+            finding
+        };
+        self.0.extend(others.0.into_iter().map(named));
+    }
+
     /// Whether any does not hold.
     pub(super) fn failed(&self) -> bool {
         self.0.iter().any(|finding| finding.fix.is_some())

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::finding::Findings;
+use crate::config;
 use crate::home::Home;
 use crate::wazuh_api::{self, Api, Error, Offer, Reach, Rights, Settings};
 
@@ -16,20 +17,58 @@ const ROLE: &str =
     "integrations/wazuh-api-role.sh makes a user that may read all and change nothing";
 
 /// What can be said without asking anybody.
-pub(super) fn check_settings(findings: &mut Findings, settings: &Settings) {
-    if settings.is_configured() {
+pub(super) fn check_settings(findings: &mut Findings, settings: &config::Settings) {
+    each(findings, settings, |findings, settings| {
         match settings.validate() {
             Ok(names) => findings.good("wazuh_api", names.join(", ")),
             Err(error) => refuse(findings, &error),
         }
-    }
+    });
 }
 
 /// Everything; nothing where no API is configured.
-pub(super) fn check(findings: &mut Findings, settings: &Settings, home: &Home) {
-    if !settings.is_configured() || home.enter().is_err() {
-        return;
+pub(super) fn check(findings: &mut Findings, settings: &config::Settings, home: &Home) {
+    if home.enter().is_ok() {
+        each(findings, settings, |findings, settings| {
+            check_manager(findings, settings, home);
+        });
     }
+}
+
+/// Shows each certificate and trusts it, unless the settings already say what is to be trusted.
+pub(super) fn trust(findings: &mut Findings, settings: &config::Settings, home: &Home) {
+    if let Err(error) = home.enter() {
+        let fix = "run the commands it names as root";
+        return findings.bad("state folder", error.to_string(), fix);
+    }
+    if settings.managers().is_empty() {
+        // The room says what is missing.
+        return trust_manager(findings, &settings.wazuh_api, home);
+    }
+    each(findings, settings, |findings, settings| {
+        trust_manager(findings, settings, home);
+    });
+}
+
+/// Does it with each manager; of several each finding says whose it is.
+fn each(
+    findings: &mut Findings,
+    settings: &config::Settings,
+    look: impl Fn(&mut Findings, &Settings),
+) {
+    match settings.managers().as_slice() {
+        [only] => look(findings, &only.api),
+        several => {
+            for manager in several {
+                let mut found = Findings::default();
+                look(&mut found, &manager.api);
+                findings.absorb(&manager.site, found);
+            }
+        }
+    }
+}
+
+fn check_manager(findings: &mut Findings, settings: &Settings, home: &Home) {
     check_certainty(findings, settings);
     check_budget(findings, settings);
     let until = Instant::now() + WITHIN;
@@ -129,12 +168,7 @@ fn check_rights(findings: &mut Findings, rights: &Rights, api: &mut Api) {
     );
 }
 
-/// Shows each certificate and trusts it, unless the settings already say what is to be trusted.
-pub(super) fn trust(findings: &mut Findings, settings: &Settings, home: &Home) {
-    if let Err(error) = home.enter() {
-        let fix = "run the commands it names as root";
-        return findings.bad("state folder", error.to_string(), fix);
-    }
+fn trust_manager(findings: &mut Findings, settings: &Settings, home: &Home) {
     match wazuh_api::offers(settings, home.state()) {
         Ok(offers) if offers.is_empty() => {
             findings.good("certificate", "none: http:// has nothing to trust");

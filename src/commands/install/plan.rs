@@ -18,6 +18,10 @@ use super::units::{self, Service, Shipped};
 use crate::alerts_log::Day;
 use crate::ossec_conf::{self, Integration, edit};
 
+mod refresh;
+
+pub use refresh::refresh;
+
 /// What is wished.
 pub struct Wish {
     /// Our own binary.
@@ -46,21 +50,8 @@ pub struct Plan {
 ///
 /// Names what is there and cannot be worked with.
 pub fn plan(host: &Host, wish: &Wish, now: SystemTime) -> Result<Plan> {
-    let home = host.layout.home();
-    let known = Record::read(&host.tree, &host.layout.record())?;
-    if let Some(other) = known.as_ref().filter(|record| record.home != home) {
-        bail!(
-            "custom-mongo is installed for {} already; custom-mongo uninstall --home {} takes it back",
-            other.home.display(),
-            other.home.display()
-        );
-    }
-    let mut planner = Planner {
-        host,
-        record: known.clone().unwrap_or_else(|| Record::new(home)),
-        changes: Vec::new(),
-        notes: Vec::new(),
-    };
+    let known = known(host)?;
+    let mut planner = Planner::new(host, known.clone());
     planner.binary(&wish.binary)?;
     planner.settings(&wish.settings)?;
     planner.folder(host.layout.state(), host.wazuhs(0o700))?;
@@ -75,6 +66,21 @@ pub fn plan(host: &Host, wish: &Wish, now: SystemTime) -> Result<Plan> {
     })
 }
 
+/// What `install` did here before; None if nothing.
+fn known(host: &Host) -> Result<Option<Record>> {
+    let known = Record::read(&host.tree, &host.layout.record())?;
+    if let Some(other) = known
+        .as_ref()
+        .filter(|record| record.home != host.layout.home())
+    {
+        bail!(
+            "custom-mongo is installed for {0} already; custom-mongo uninstall --home {0} takes it back",
+            other.home.display()
+        );
+    }
+    Ok(known)
+}
+
 struct Planner<'h> {
     host: &'h Host,
     record: Record,
@@ -82,7 +88,16 @@ struct Planner<'h> {
     notes: Vec<String>,
 }
 
-impl Planner<'_> {
+impl<'h> Planner<'h> {
+    fn new(host: &'h Host, known: Option<Record>) -> Self {
+        Self {
+            host,
+            record: known.unwrap_or_else(|| Record::new(host.layout.home())),
+            changes: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
     fn binary(&mut self, bytes: &[u8]) -> Result<()> {
         let path = self.host.layout.binary();
         let attributes = self.host.shared(0o750);

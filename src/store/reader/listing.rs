@@ -12,13 +12,12 @@ mod ties;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use mongodb::Collection;
 use mongodb::bson::{Bson, DateTime, Document, RawDocument, RawDocumentBuf, doc};
 
 use super::filter::AlertFilter;
 use super::plan::{Pace, Plan};
 use super::position::Part;
-use super::source::{Ask, Source};
+use super::source::{Ask, Collection, Source};
 use super::{Fault, Page, Position, Record, and};
 use behind::text_time;
 use order::{id, projection, value};
@@ -42,7 +41,7 @@ pub(super) struct Key {
 
 /// A list that is being read.
 pub struct Listing {
-    collection: Collection<RawDocumentBuf>,
+    collection: Collection,
     plan: Plan,
     key: Option<Key>,
     /// Of what has no key: the same bounds in other words.
@@ -94,7 +93,7 @@ enum Stage {
 
 impl Listing {
     pub(super) fn of_alerts(
-        collection: Collection<RawDocumentBuf>,
+        collection: Collection,
         plan: Plan,
         filter: &AlertFilter,
         page: Page,
@@ -115,12 +114,7 @@ impl Listing {
         listing
     }
 
-    pub(super) fn new(
-        collection: Collection<RawDocumentBuf>,
-        plan: Plan,
-        key: Option<Key>,
-        page: Page,
-    ) -> Self {
+    pub(super) fn new(collection: Collection, plan: Plan, key: Option<Key>, page: Page) -> Self {
         let behind = key.as_ref().map_or("_id", |key| key.behind);
         let needed = ["_id", key.as_ref().map_or("_id", |key| key.field), behind];
         let tail = matches!(&page.after, Some(after) if after.part == Part::Tail);

@@ -5,8 +5,8 @@ use mongodb::bson::{Bson, DateTime, Document, doc};
 
 use super::filter::AlertFilter;
 use super::site::{self, MERGED, There};
-use super::{COUNTED, Count, Fault, PAGE_TIME, and, answer};
-use crate::store::{alerts, indexes};
+use super::{COUNTED, Count, Fault, PAGE_TIME, and, answer, millis, whole};
+use crate::store::{alerts, command, indexes};
 
 /// How a query is read.
 #[derive(Debug, Clone, PartialEq)]
@@ -127,19 +127,15 @@ pub(super) async fn count(
     if !time.is_empty() {
         query.insert("_timestamp", time);
     }
-    let limit = i64::try_from(COUNTED + 1).unwrap_or(i64::MAX);
-    let most = i64::try_from(PAGE_TIME.as_millis()).unwrap_or(i64::MAX);
-    let mut command =
-        doc! { "count": alerts::NAME, "query": query, "limit": limit, "maxTimeMS": most };
-    if let Some(index) = plan.index {
-        command.insert("hint", index);
-    }
-    let reply = answer(async { Ok(database.run_command(command).await?) }).await?;
-    let number = match reply.get("n") {
-        Some(Bson::Int32(number)) => u64::try_from(*number).unwrap_or(0),
-        Some(Bson::Int64(number)) => u64::try_from(*number).unwrap_or(0),
-        _ => 0,
+    let mut count = doc! {
+        "count": alerts::NAME, "query": query, "limit": whole(COUNTED + 1),
+        "maxTimeMS": millis(PAGE_TIME),
     };
+    if let Some(index) = plan.index {
+        count.insert("hint", index);
+    }
+    let reply = answer(async { Ok(command::ask(database, count).await?) }).await?;
+    let number = command::number(&reply, "n");
     Ok(Count {
         value: number.min(COUNTED),
         is_capped: number > COUNTED,
