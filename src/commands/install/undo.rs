@@ -181,11 +181,11 @@ impl Undo<'_> {
     }
 
     fn block(&mut self, block: &Block) -> Result<()> {
+        self.left.block = None;
         let path = self.host.layout.ossec_conf();
         let Some(bytes) = self.host.tree.read(&path)? else {
             return Ok(());
         };
-        self.left.block = None;
         let backup = path.with_file_name(&block.backup);
         let kept = self.host.tree.read(&backup).ok().flatten();
         let is_whole = kept
