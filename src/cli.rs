@@ -85,7 +85,7 @@ pub enum Command {
     Uninstall(UninstallArgs),
     /// Check every precondition; each failure comes with its fix
     #[command(
-        after_help = "Examples:\n  custom-mongo check\n  custom-mongo check --config-only --format json\n  custom-mongo check --trust"
+        after_help = "Examples:\n  custom-mongo check\n  custom-mongo check --config-only --format json\n  custom-mongo check --trust\n  custom-mongo check --root /mnt/image"
     )]
     Check(CheckArgs),
     /// Bring the agents' inventory from the Wazuh API into MongoDB
@@ -239,6 +239,12 @@ pub struct CheckArgs {
     /// Show the certificate of Wazuh's API and trust it from now on
     #[arg(long, conflicts_with = "config_only")]
     pub trust: bool,
+    /// Look at the host or image below this folder
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// The Wazuh home, if it is not /var/ossec
+    #[arg(long, value_name = "DIR")]
+    pub home: Option<PathBuf>,
 }
 
 /// Arguments of `follow`.

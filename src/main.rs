@@ -3,6 +3,7 @@
 
 mod alert;
 mod alerts_log;
+mod certificate;
 mod cli;
 mod collect;
 mod commands;
@@ -94,7 +95,10 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
     if let Some(done) = without_settings(cli, format) {
         return done;
     }
-    let home = Home::find();
+    let home = match &cli.command {
+        Some(Command::Check(args)) => place(args).home().clone(),
+        _ => Home::find(),
+    };
     // Before the settings are read: they may name a command, and `wazuh` may write them.
     home.become_owner()?;
     if let Some(file) = &cli.test {
@@ -111,7 +115,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
                 CheckArgs { trust: true, .. } => check::Depth::Trust,
                 _ => check::Depth::All,
             };
-            Ok(check::run(config, depth, format))
+            Ok(check::run(config, &place(args), depth, format))
         }
         Some(Command::Serve(args)) => {
             let settings = config::load(config, &home)?.settings;
@@ -259,6 +263,10 @@ fn mode(dry_run: bool) -> installer::Mode {
     } else {
         installer::Mode::Do
     }
+}
+
+fn place(args: &CheckArgs) -> check::Place {
+    check::Place::find(args.root.as_deref(), args.home.as_deref())
 }
 
 fn first(args: &FollowArgs) -> First {

@@ -77,6 +77,19 @@ pub fn integrations(text: &str) -> Result<Vec<Integration>, Error> {
     Ok(blocks.collect())
 }
 
+/// Whether `<global><jsonout_output>` turns alerts.json off, which integratord reads: it is on unless
+/// the last one says `no`.
+///
+/// # Errors
+///
+/// The line that Wazuh cannot read.
+pub fn is_json_off(text: &str) -> Result<bool, Error> {
+    let roots = elements::read(text)?;
+    let children = sections(&roots, "global").flat_map(|global| &global.children);
+    let outputs = children.filter(|child| child.name == "jsonout_output");
+    Ok(outputs.last().is_some_and(|output| output.content == "no"))
+}
+
 /// `<alerts><log_alert_level>`: Wazuh writes no alert of a lower level (1 if it is not set).
 ///
 /// # Errors

@@ -23,7 +23,7 @@ const LINES: [&[&str]; 11] = [
     ],
     &["inventory"],
     &["alert", "ossec_conf"],
-    &["secret"],
+    &["certificate", "secret"],
     &["home", "setting"],
 ];
 
@@ -53,8 +53,8 @@ const DOORS: [(&str, &[&str]); 27] = [
     ("memchr", &["alerts_log"]),
     ("regex_lite", &["alert"]),
     ("ureq", &["wazuh_api"]),
-    ("rustls", &["wazuh_api"]),
-    ("webpki_roots", &["wazuh_api"]),
+    ("rustls", &["certificate", "wazuh_api"]),
+    ("webpki_roots", &["certificate", "wazuh_api"]),
     ("base64", &["store", "wazuh_api"]),
 ];
 

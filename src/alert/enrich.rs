@@ -23,7 +23,7 @@ pub const SCHEMA: i64 = 1;
 
 /// Names at the top of a document that are ours; an alert's own field of such a name moves to
 /// `_original`.
-const OURS: [&str; 18] = [
+const OURS: [&str; 19] = [
     "_id",
     "_agent",
     "_assessment_category",
@@ -37,6 +37,7 @@ const OURS: [&str; 18] = [
     "_raw",
     "_redacted",
     "_risk_score",
+    "_rule_from",
     "_schema",
     "_site",
     "_source",
@@ -145,6 +146,11 @@ impl Enricher {
             out: Writer::default(),
             spare: Writer::default(),
         })
+    }
+
+    /// Where the bands of risk begin.
+    pub fn bands(&self) -> &Bands {
+        &self.settings.risk
     }
 
     /// From now on alerts of these agents carry what is known of them, in `_agent`.
@@ -301,6 +307,7 @@ impl Enricher {
         if let Some(at) = expires_at {
             out.date("_expire_at", at);
         }
+        parts::rule(out);
         parts::agent(self.agents.get(&facts.agent_id), &facts.labels, out);
         if !defects.is_empty() {
             defects.write(out);

@@ -280,6 +280,10 @@ pub(super) struct Other {
 }
 
 impl Other {
+    pub(super) fn destination(&self) -> &str {
+        &self.destination
+    }
+
     pub(super) fn describe(&self) -> String {
         let (pending, destination) = (self.pending, &self.destination);
         let name = self.name.as_deref().unwrap_or("another MongoDB");

@@ -8,7 +8,7 @@ use mongodb::bson::{Document, doc};
 
 use super::{Error, Indexes, alerts, command, refusal, runs, states, writes};
 
-/// Levels from here on have an index of their own, which is small because they are rare.
+/// Levels from here on are rare enough to be worth merging, each from its own part of the index.
 pub(super) const GRAVE_LEVEL: i64 = 6;
 
 /// Everything by time; its other fields are what statistics count.
@@ -18,7 +18,8 @@ pub(super) const RISK: &str = "site_risk_time";
 pub(super) const RULE: &str = "site_rule_time";
 pub(super) const GROUP: &str = "site_group_time";
 pub(super) const MITRE: &str = "site_mitre_time";
-pub(super) const LEVEL: &str = "site_level_time";
+/// Numbers, and the words of Wazuh 5.
+pub(super) const LEVEL: &str = "site_levels_time";
 
 /// Each as `createIndexes` wants it: `key`, `name` and options.
 pub(super) fn models() -> Vec<Document> {
@@ -50,10 +51,9 @@ pub(super) fn models() -> Vec<Document> {
             doc! { "_site": 1, "rule.mitre.id": 1, "_timestamp": -1, "agent_id": 1, "rule.id": 1, "rule.level": 1, "_risk_score": 1 },
             doc! { "rule.mitre.id": { "$exists": true } },
         ),
-        partial(
+        plain(
             LEVEL,
             doc! { "_site": 1, "rule.level": 1, "_timestamp": -1 },
-            doc! { "rule.level": { "$gte": GRAVE_LEVEL } },
         ),
         special("expire", doc! { "_expire_at": 1 }, expiry),
     ]

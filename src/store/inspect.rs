@@ -41,7 +41,11 @@ pub fn inspect(settings: &Settings, within: Duration) -> Result<Report, Error> {
     let report = connect::within(&runtime, within, settings, async {
         connect::options(settings, within).await
     });
-    let report = report.and_then(|options| runtime.block_on(ask(options, settings)));
+    // Each of its questions has the driver's own limit, but a server that freezes between them has none.
+    let report = report.and_then(|options| {
+        let asking = ask(options, settings);
+        connect::within(&runtime, within * 3, settings, asking)
+    });
     runtime.shutdown_background();
     report
 }

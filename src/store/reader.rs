@@ -19,7 +19,7 @@ mod source;
 mod stats;
 mod tail;
 
-pub use filter::AlertFilter;
+pub use filter::{AlertFilter, LeastLevel};
 pub use inventory::{Freshness, InventoryList, Order, Rows};
 pub use json::Shape;
 pub use listing::Listing;

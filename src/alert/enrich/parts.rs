@@ -1,5 +1,5 @@
 //! The parts of a document that are made of more than one value: `_original`, `_options`, `_raw`,
-//! `_agent`.
+//! `_agent`, and the copy of a rule.
 
 use super::super::NotAnAlert;
 use super::super::bson::{self, Writer, tag};
@@ -48,6 +48,21 @@ pub(super) fn raw_text(raw: &[u8], out: &mut Writer) {
     match std::str::from_utf8(raw) {
         Ok(text) => out.string("_raw", text),
         Err(_) => out.binary("_raw", raw),
+    }
+}
+
+/// Alerts of Wazuh 5 that have their rule under `wazuh` alone get a copy where Wazuh 4 has it: filters,
+/// statistics and indexes know one place. `_rule_from` says that it is one.
+pub(super) fn rule(out: &mut Writer) {
+    if bson::find(out.bytes(), &["rule"]).is_some() {
+        return;
+    }
+    let rule = bson::find(out.bytes(), &["wazuh", "rule"]);
+    if let Some(rule) = rule.filter(|rule| rule.tag == tag::DOCUMENT) {
+        let rule = rule.value.to_vec();
+        out.key(tag::DOCUMENT, b"rule");
+        out.raw(&rule);
+        out.string("_rule_from", "wazuh.rule");
     }
 }
 

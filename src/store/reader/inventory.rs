@@ -217,5 +217,6 @@ fn exact(prefix: Document) -> Plan {
         rest: Document::new(),
         index: None,
         pace: Pace::Exact,
+        others: Vec::new(),
     }
 }
