@@ -190,7 +190,7 @@ fn watch(
 ) -> anyhow::Result<u8> {
     match command {
         WatchCommand::Alerts(args) => Alerts {
-            filter: args.filter(),
+            filter: args.filter(&settings.enrich.risk),
             since: args.since,
             last: args.last,
         }

@@ -47,10 +47,10 @@ impl Tree {
     /// Names the folder, and the link that leads there from where others than root may write.
     pub fn folder(&self, path: &Path) -> Result<Option<Folder>> {
         let named = || format!("cannot open the folder {}", path.display());
-        let mut names = reversed(path);
+        let mut ahead = reversed(path);
         let mut open = vec![self.root.try_clone().with_context(named)?];
         let mut links = 0;
-        while let (Some(name), Some(here)) = (names.pop(), open.last()) {
+        while let (Some(name), Some(here)) = (ahead.pop(), open.last()) {
             if name == ".." {
                 open.truncate(open.len().saturating_sub(1).max(1));
                 continue;
@@ -69,7 +69,7 @@ impl Tree {
                     if target.is_absolute() {
                         open.truncate(1);
                     }
-                    names.extend(reversed(&target));
+                    ahead.extend(reversed(&target));
                 }
                 Err(error) => return Err(error).with_context(named),
             }

@@ -200,10 +200,10 @@ impl Folder {
     ///
     /// Names the folder.
     pub fn names(&self) -> Result<Vec<OsString>> {
-        let named = || format!("cannot list {}", self.path.display());
+        let fault = || format!("cannot list {}", self.path.display());
         let mut names = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&self.fd).with_context(named)? {
-            let name = entry.with_context(named)?.file_name().to_bytes().to_vec();
+        for entry in rustix::fs::Dir::read_from(&self.fd).with_context(fault)? {
+            let name = entry.with_context(fault)?.file_name().to_bytes().to_vec();
             if name != b"." && name != b".." {
                 names.push(OsString::from_vec(name));
             }
