@@ -190,16 +190,16 @@ pub struct InstallArgs {
     /// How long alerts are kept, for new settings: 90d, 1y, …, or off
     #[arg(long, value_name = "SPAN")]
     pub retention: Option<Retention>,
-    /// <level> of the block: Wazuh hands over alerts of this level and above; unless given, all
+    /// `<level>` of the block: Wazuh hands over alerts of this level and above; unless given, all
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(0..=16))]
     pub level: Option<u8>,
-    /// <rule_id> of the block: only alerts of these rules
+    /// `<rule_id>` of the block: only alerts of these rules
     #[arg(long, value_name = "IDS")]
     pub rule_id: Option<String>,
-    /// <group> of the block: only alerts of these rule groups
+    /// `<group>` of the block: only alerts of these rule groups
     #[arg(long, value_name = "GROUPS")]
     pub group: Option<String>,
-    /// <event_location> of the block: only alerts from places that match
+    /// `<event_location>` of the block: only alerts from places that match
     #[arg(long, value_name = "PATTERN")]
     pub event_location: Option<String>,
     /// Also what brings in the agents' inventory, every fifteen minutes

@@ -162,12 +162,12 @@ impl ManagerRoot {
         for (name, owner, mode) in FOLDERS {
             let path = made.path(name);
             fs::create_dir_all(&path).expect("a folder of the home");
-            made.give(&path, owner, mode);
+            Self::give(&path, owner, mode);
         }
         for (name, owner, mode, content) in FILES {
             let path = made.path(name);
             fs::write(&path, content).expect("a file of the home");
-            made.give(&path, owner, mode);
+            Self::give(&path, owner, mode);
         }
         made.set_conf(conf);
         made
@@ -206,17 +206,19 @@ impl ManagerRoot {
     pub(crate) fn set_conf(&self, text: &str) {
         let path = self.path("etc/ossec.conf");
         fs::write(&path, text).expect("ossec.conf");
-        self.give(&path, Owner::Shared, 0o660);
+        Self::give(&path, Owner::Shared, 0o660);
     }
 
     /// Gives a file that a test made to `wazuh`, or what stands for him.
+    #[expect(clippy::unused_self, reason = "it is one of this host's accounts")]
     pub(crate) fn give_to_wazuh(&self, path: &Path, mode: u32) {
-        self.give(path, Owner::Wazuh, mode);
+        Self::give(path, Owner::Wazuh, mode);
     }
 
     /// Gives a file that a test made to root:wazuh.
+    #[expect(clippy::unused_self, reason = "it is one of this host's accounts")]
     pub(crate) fn give_to_group(&self, path: &Path, mode: u32) {
-        self.give(path, Owner::Shared, mode);
+        Self::give(path, Owner::Shared, mode);
     }
 
     /// Makes `wazuh-integratord -t` refuse settings with this integration, or any if it is empty.
@@ -305,7 +307,7 @@ impl ManagerRoot {
         fs::write(self.root.join("etc/group"), groups).expect("etc/group");
     }
 
-    fn give(&self, path: &Path, owner: Owner, mode: u32) {
+    fn give(path: &Path, owner: Owner, mode: u32) {
         if geteuid().is_root() {
             let (user, group) = match owner {
                 Owner::Root => (0, 0),

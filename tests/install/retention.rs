@@ -22,7 +22,17 @@ fn yesterday(host: &ManagerRoot) -> std::path::PathBuf {
 #[test]
 fn the_cost_of_each_choice_is_told_by_what_wazuh_wrote_here() {
     let host = ManagerRoot::new();
-    fs::write(yesterday(&host), vec![b'x'; 10_000_000]).unwrap();
+    let path = yesterday(&host);
+    fs::write(&path, vec![b'x'; 10_000_000]).unwrap();
+    // Of other days, and of other kinds.
+    for other in [
+        "ossec-alerts-00.json",
+        "ossec-alerts-40.json",
+        "ossec-alerts-00.log",
+    ] {
+        fs::write(path.with_file_name(other), "x").unwrap();
+    }
+    fs::write(path.with_extension("json.sum"), "x").unwrap();
     let said = host.ok(&["install", "--dry-run"]);
     assert!(said.contains("about 10.0 MB of alerts a day"), "{said}");
     assert!(
@@ -45,7 +55,7 @@ fn a_compressed_day_counts_as_what_it_holds() {
     gzip.stdin
         .take()
         .unwrap()
-        .write_all(&[b'x'; 5_000_000])
+        .write_all(&vec![b'x'; 5_000_000])
         .unwrap();
     assert!(gzip.wait().unwrap().success());
     let said = host.ok(&["install", "--dry-run"]);

@@ -145,6 +145,22 @@ fn what_was_changed_or_waits_stays_unless_it_is_purged() {
 }
 
 #[test]
+fn what_is_left_when_wazuh_is_gone_is_taken_back() {
+    let host = ManagerRoot::new();
+    host.ok(&["install"]);
+    fs::remove_dir_all(host.path("")).unwrap();
+    host.ok(&["uninstall"]);
+    for folder in ["/etc/systemd/system", "/etc/logrotate.d"] {
+        assert_eq!(
+            fs::read_dir(host.here(folder)).unwrap().count(),
+            0,
+            "{folder}"
+        );
+    }
+    assert!(!host.here("/etc/custom-mongo").exists());
+}
+
+#[test]
 fn a_record_that_others_may_have_written_is_not_believed() {
     use std::os::unix::fs::PermissionsExt;
     let host = ManagerRoot::new();

@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
@@ -117,20 +116,17 @@ fn written(host: &Host, day: Day) -> Option<u64> {
     let date = day.to_string();
     let prefix = format!("ossec-alerts-{}", date.get(8..)?);
     let names = folder.names().ok()?;
-    let plain = |name: &OsStr| {
-        Path::new(name)
-            .extension()
-            .is_some_and(|kind| kind == "json")
-    };
     let mut bytes = 0;
     for name in &names {
-        let text = name.to_str().filter(|text| text.starts_with(&prefix))?;
-        let is_log = text.ends_with(".json") || text.ends_with(".json.gz");
+        let Some(text) = name.to_str().filter(|text| text.starts_with(&prefix)) else {
+            continue;
+        };
+        let packed = text.strip_suffix(".gz");
+        let plain = packed.unwrap_or(text);
         // Where both exist the plain one counts.
-        let twin = text.strip_suffix(".gz").map(OsStr::new);
-        let doubled = twin.is_some_and(|twin| names.iter().any(|name| name == twin));
-        if is_log && !doubled {
-            bytes += length(&folder, name, plain(name)).unwrap_or(0);
+        let is_doubled = packed.is_some() && names.iter().any(|name| name == plain);
+        if plain.strip_suffix(".json").is_some() && !is_doubled {
+            bytes += length(&folder, name, packed.is_none()).unwrap_or(0);
         }
     }
     Some(bytes)
