@@ -107,16 +107,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         return test::run(&input(file.as_deref()), run, &settings, &home, format);
     }
     match &cli.command {
-        Some(Command::Check(args)) => {
-            let depth = match args {
-                CheckArgs {
-                    config_only: true, ..
-                } => check::Depth::ConfigOnly,
-                CheckArgs { trust: true, .. } => check::Depth::Trust,
-                _ => check::Depth::All,
-            };
-            Ok(check::run(config, &place(args), depth, format))
-        }
+        Some(Command::Check(args)) => Ok(check::run(config, &place(args), depth(args), format)),
         Some(Command::Serve(args)) => {
             let settings = config::load(config, &home)?.settings;
             commands::serve::run(args.listen.as_deref(), &settings, &home)
@@ -153,6 +144,16 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
             | Command::Uninstall(_),
         )
         | None => Ok(status::USAGE),
+    }
+}
+
+fn depth(args: &CheckArgs) -> check::Depth {
+    match args {
+        CheckArgs {
+            config_only: true, ..
+        } => check::Depth::ConfigOnly,
+        CheckArgs { trust: true, .. } => check::Depth::Trust,
+        _ => check::Depth::All,
     }
 }
 
@@ -228,9 +229,10 @@ fn install(args: &cli::InstallArgs, format: commands::Format) -> anyhow::Result<
     Install {
         layout: layout(&args.place),
         mode: mode(args.dry_run),
-        extent: match args.refresh {
-            true => Extent::Refresh,
-            false => Extent::Whole,
+        extent: if args.refresh {
+            Extent::Refresh
+        } else {
+            Extent::Whole
         },
         choice,
         uri: args.uri.clone(),
