@@ -30,13 +30,15 @@ use anyhow::Context;
 use clap::Parser;
 
 use cli::{
-    BackfillArgs, CheckArgs, Cli, Command, DeadCommand, FollowArgs, SpoolCommand, TokenCommand,
-    WatchCommand,
+    BackfillArgs, CheckArgs, Cli, Command, DeadCommand, EraseArgs, FollowArgs, MigrateArgs,
+    SpoolCommand, TokenCommand, WatchCommand,
 };
 use commands::backfill::{Backfill, Reach, What};
+use commands::erase::{Erase, Whose};
 use commands::follow::First;
 use commands::hook::Call;
 use commands::install::{self as installer, Choice, Extent, Install, Service, Uninstall};
+use commands::migrate::Migrate;
 use commands::spool::{Dead, Spools};
 use commands::test::{Input, Run};
 use commands::token::Tokens;
@@ -125,6 +127,12 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
             let settings = config::load(config, &home)?.settings;
             follow::run(args.file.as_deref(), first(args), &settings, &home)
         }
+        Some(Command::Migrate(args)) => {
+            migrate(args, format).run(&config::load(config, &home)?.settings)
+        }
+        Some(Command::Erase(args)) => {
+            erase(args, format).run(&config::load(config, &home)?.settings, &home)
+        }
         Some(Command::Backfill(args)) => {
             let settings = config::load(config, &home)?.settings;
             backfill(args, format).run(&settings, &home)
@@ -202,6 +210,16 @@ fn watch(
             every: args.interval.0,
         }
         .run(settings, format),
+    }
+}
+
+fn depth(args: &CheckArgs) -> check::Depth {
+    match args {
+        CheckArgs {
+            config_only: true, ..
+        } => check::Depth::ConfigOnly,
+        CheckArgs { trust: true, .. } => check::Depth::Trust,
+        _ => check::Depth::All,
     }
 }
 
@@ -294,6 +312,35 @@ fn backfill(args: &BackfillArgs, format: commands::Format) -> Backfill {
         rate: args.rate.map(NonZeroU32::get),
         restart: args.restart,
         reach: Reach::All,
+        format,
+    }
+}
+
+fn migrate(args: &MigrateArgs, format: commands::Format) -> Migrate {
+    Migrate {
+        site: args.site.clone(),
+        rate: args.rate.map(NonZeroU32::get),
+        mode: if args.dry_run {
+            commands::migrate::Mode::Dry
+        } else {
+            commands::migrate::Mode::Write
+        },
+        format,
+    }
+}
+
+fn erase(args: &EraseArgs, format: commands::Format) -> Erase {
+    Erase {
+        whose: match &args.agent {
+            Some(id) => Whose::Agent(id.clone()),
+            None => Whose::Person(args.query.clone()),
+        },
+        site: args.site.clone(),
+        mode: if args.dry_run {
+            commands::erase::Mode::Dry
+        } else {
+            commands::erase::Mode::Erase
+        },
         format,
     }
 }

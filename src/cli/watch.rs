@@ -72,7 +72,7 @@ pub struct WatchAgentsArgs {
 }
 
 impl WatchAlertsArgs {
-    /// The filter but for its time. The bands say which of Wazuh 5's words are as much as a level.
+    /// The filter but for its time. Wazuh 5 has words for levels, which `bands` knows.
     pub fn filter(&self, bands: &Bands) -> AlertFilter {
         AlertFilter {
             site: self.site.clone(),

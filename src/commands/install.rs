@@ -93,11 +93,8 @@ impl Install {
     /// Names the first thing that cannot be done; what was done before it stays, and is in the record.
     pub fn run(&self) -> Result<u8> {
         as_root(&self.layout, self.mode)?;
-        let sound = self
-            .settings()
-            .check()
-            .and_then(|()| self.choice.elements());
-        if let Err(why) = sound {
+        let sound = self.settings().check();
+        if let Err(why) = sound.and_then(|()| self.choice.elements()) {
             output::error_line(&format!("custom-mongo: {why:#}"));
             return Ok(status::USAGE);
         }
