@@ -155,16 +155,6 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
     }
 }
 
-fn depth(args: &CheckArgs) -> check::Depth {
-    match args {
-        CheckArgs {
-            config_only: true, ..
-        } => check::Depth::ConfigOnly,
-        CheckArgs { trust: true, .. } => check::Depth::Trust,
-        _ => check::Depth::All,
-    }
-}
-
 /// What this program says of itself, and what changes files of root's: for that it reads no settings
 /// and stays who it is.
 fn without_settings(cli: &Cli, format: commands::Format) -> Option<anyhow::Result<u8>> {
@@ -247,10 +237,9 @@ fn install(args: &cli::InstallArgs, format: commands::Format) -> anyhow::Result<
     Install {
         layout: layout(&args.place),
         mode: mode(args.dry_run),
-        extent: if args.refresh {
-            Extent::Refresh
-        } else {
-            Extent::Whole
+        extent: match args.refresh {
+            true => Extent::Refresh,
+            false => Extent::Whole,
         },
         choice,
         uri: args.uri.clone(),

@@ -154,18 +154,16 @@ fn a_line_for_programs_has_nine_columns_whatever_the_alert_says() {
     );
 }
 
-/// Arguments, and the same as a question to the API.
-type Case = (
-    &'static [&'static str],
-    &'static [(&'static str, &'static str)],
-);
-
 #[test]
 fn every_filter_of_the_api_counts_for_what_is_there_and_for_what_comes() {
     let name = "watch_filters";
     let wazuh = Wazuh::new(name);
     let database = mongod::shared().database(name);
     let all = fill(&database, 400, now());
+    type Case = (
+        &'static [&'static str],
+        &'static [(&'static str, &'static str)],
+    );
     let cases: [Case; 9] = [
         (&["--risk", "high"], &[("risk_score", "high")]),
         (&["--agent", "3"], &[("agent_id", "003")]),
