@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use crate::alert::When;
 use crate::alert::enrich::Bands;
 use crate::setting::Span;
-use crate::store::reader::{AlertFilter, LeastLevel};
+use crate::store::reader::AlertFilter;
 
 /// What to watch.
 #[derive(Debug, Subcommand)]
@@ -81,10 +81,11 @@ impl WatchAlertsArgs {
             rule_id: self.rule.clone(),
             group: self.group.clone(),
             mitre: self.mitre.clone(),
-            level_min: self.level_min.map(|number| LeastLevel {
-                number,
-                words: bands.words_from(number),
-            }),
+            level_min: self.level_min,
+            level_words: self
+                .level_min
+                .map(|number| bands.words_from(number))
+                .unwrap_or_default(),
             q: self.text.clone(),
             ..AlertFilter::default()
         }
