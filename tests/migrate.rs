@@ -242,6 +242,15 @@ fn missing_indexes_are_built_and_those_of_older_versions_go() {
             "rule_time",
             doc! { "rule.id": 1, "_timestamp": -1, "_id": -1 },
         ),
+        IndexModel::builder()
+            .keys(doc! { "_site": 1, "rule.level": 1, "_timestamp": -1 })
+            .options(
+                IndexOptions::builder()
+                    .name("site_level_time".to_owned())
+                    .partial_filter_expression(doc! { "rule.level": { "$gte": 6 } })
+                    .build(),
+            )
+            .build(),
         // Somebody's own, under the name of one of ours that is over.
         index("agent_time", doc! { "agent.name": 1, "timestamp": 1 }),
     ];
@@ -249,10 +258,10 @@ fn missing_indexes_are_built_and_those_of_older_versions_go() {
     let dry = migrate(&wazuh, &["--dry-run"]).1;
     assert_eq!(
         dry["indexes"]["obsolete"].as_array().unwrap().len(),
-        2,
+        3,
         "{dry:#}"
     );
-    assert_eq!(alerts.list_index_names().run().unwrap().len(), 4);
+    assert_eq!(alerts.list_index_names().run().unwrap().len(), 5);
 
     let (status, report) = migrate(&wazuh, &[]);
     assert_eq!(status, 0, "{report:#}");
@@ -264,7 +273,7 @@ fn missing_indexes_are_built_and_those_of_older_versions_go() {
         "expire",
         "site_agent_time",
         "site_group_time",
-        "site_level_time",
+        "site_levels_time",
         "site_mitre_time",
         "site_risk_time",
         "site_rule_time",

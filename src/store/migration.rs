@@ -296,7 +296,8 @@ async fn count(database: &Database, collection: &str, query: Document) -> Result
 
 /// Indexes of older versions: the collection, the name, the first field and the number of fields. A
 /// user's own index of that name has other keys.
-const OBSOLETE: [(&str, &str, &str, usize); 5] = [
+const OBSOLETE: [(&str, &str, &str, usize); 6] = [
+    (alerts::NAME, "site_level_time", "_site", 3),
     (alerts::NAME, "time", "_timestamp", 2),
     (alerts::NAME, "agent_time", "agent_id", 3),
     (alerts::NAME, "risk_time", "_risk_score", 3),
@@ -367,7 +368,11 @@ fn compare(
         let same_keys = |keys: &Document| alike(keys, &wanted);
         match existing.get(&name) {
             Some(keys) if same_keys(keys) => {}
-            None if !existing.values().any(same_keys) => {
+            // Beside one of ours that goes it may stand: that one is partial.
+            None if !existing
+                .iter()
+                .any(|(name, keys)| same_keys(keys) && !is_obsolete(collection, name, keys)) =>
+            {
                 // While retention is off, nothing is in that one.
                 let of_each = u64::from(name != "expire") * BYTES_A_KEY;
                 plan.missing.push(change(&name, documents * of_each));
@@ -375,14 +380,21 @@ fn compare(
             _ => plan.barred.push((collection.to_owned(), name)),
         }
     }
-    for (of, name, first, fields) in OBSOLETE {
-        let is_ours = |keys: &Document| {
-            keys.len() == fields && keys.keys().next().is_some_and(|key| key == first)
-        };
-        if of == collection && existing.get(name).is_some_and(is_ours) {
-            plan.obsolete.push(change(name, 0));
-        }
-    }
+    let mut obsolete: Vec<&String> = existing
+        .iter()
+        .filter(|(name, keys)| is_obsolete(collection, name, keys))
+        .map(|(name, _)| name)
+        .collect();
+    obsolete.sort_unstable();
+    let gone = obsolete.into_iter().map(|name| change(name, 0));
+    plan.obsolete.extend(gone);
+}
+
+fn is_obsolete(collection: &str, name: &str, keys: &Document) -> bool {
+    let begins = |first: &str| keys.keys().next().is_some_and(|key| key == first);
+    OBSOLETE.iter().any(|(of, old, first, fields)| {
+        *of == collection && *old == name && keys.len() == *fields && begins(first)
+    })
 }
 
 /// The same fields in the same directions, whatever type of number says so.
