@@ -92,55 +92,38 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
     };
     // Before the settings are read: they may name a command, and `wazuh` may write them.
     home.become_owner()?;
-    if let Some(file) = &cli.test {
-        let run = if cli.dry_run { Run::Dry } else { Run::Deliver };
-        let settings = config::load(config, &home)?.settings;
-        return test::run(&input(file.as_deref()), run, &settings, &home, format);
-    }
     match &cli.command {
         Some(Command::Check(args)) => Ok(check::run(config, &args.place(), args.depth(), format)),
-        Some(Command::Serve(args)) => {
-            let settings = config::load(config, &home)?.settings;
-            commands::serve::run(args.listen.as_deref(), &settings, &home)
-        }
         Some(Command::Token { command }) => command.run(&home, format),
+        _ => with_settings(cli, &config::load(config, &home)?.settings, &home, format),
+    }
+}
+
+fn with_settings(
+    cli: &Cli,
+    settings: &config::Settings,
+    home: &Home,
+    format: commands::Format,
+) -> anyhow::Result<u8> {
+    if let Some(file) = &cli.test {
+        let run = if cli.dry_run { Run::Dry } else { Run::Deliver };
+        return test::run(&input(file.as_deref()), run, settings, home, format);
+    }
+    match &cli.command {
+        Some(Command::Serve(args)) => commands::serve::run(args.listen.as_deref(), settings, home),
         Some(Command::Collect(args)) => {
-            let settings = config::load(config, &home)?.settings;
-            commands::collect::run(&args.wanted(), &settings, &home, format)
+            commands::collect::run(&args.wanted(), settings, home, format)
         }
-        Some(Command::Spool { command }) => {
-            let settings = config::load(config, &home)?.settings;
-            command.run(&Spools::open(&settings, &home, format)?)
-        }
+        Some(Command::Spool { command }) => command.run(&Spools::open(settings, home, format)?),
         Some(Command::Follow(args)) => {
-            let settings = config::load(config, &home)?.settings;
-            follow::run(args.file.as_deref(), args.first(), &settings, &home)
+            follow::run(args.file.as_deref(), args.first(), settings, home)
         }
-        Some(Command::Migrate(args)) => args
-            .migrate(format)
-            .run(&config::load(config, &home)?.settings),
-        Some(Command::Erase(args)) => args
-            .erase(format)
-            .run(&config::load(config, &home)?.settings, &home),
-        Some(Command::Backfill(args)) => {
-            let settings = config::load(config, &home)?.settings;
-            args.backfill(format).run(&settings, &home)
-        }
-        Some(Command::Watch { command }) => {
-            let settings = config::load(config, &home)?.settings;
-            command.run(&settings, format)
-        }
-        Some(Command::Status) => {
-            let settings = config::load(config, &home)?.settings;
-            Ok(overview::run(&settings, &home, format))
-        }
-        Some(
-            Command::Completions { .. }
-            | Command::Man { .. }
-            | Command::Install(_)
-            | Command::Uninstall(_),
-        )
-        | None => Ok(status::USAGE),
+        Some(Command::Backfill(args)) => args.backfill(format).run(settings, home),
+        Some(Command::Migrate(args)) => args.migrate(format).run(settings),
+        Some(Command::Erase(args)) => args.erase(format).run(settings, home),
+        Some(Command::Watch { command }) => command.run(settings, format),
+        Some(Command::Status) => Ok(overview::run(settings, home, format)),
+        _ => Ok(status::USAGE),
     }
 }
 

@@ -71,9 +71,12 @@ fn is_empty(raw: &[u8]) -> bool {
 /// What became of all of them; those that are empty were not given to anybody.
 fn with_empty(raws: &[&[u8]], taken: Vec<Taken>) -> Vec<Taken> {
     let mut taken = taken.into_iter();
-    let one = |raw: &&[u8]| match is_empty(raw) {
-        true => Some(Taken::NotAnAlert(EMPTY.to_owned())),
-        false => taken.next(),
+    let one = |raw: &&[u8]| {
+        if is_empty(raw) {
+            Some(Taken::NotAnAlert(EMPTY.to_owned()))
+        } else {
+            taken.next()
+        }
     };
     raws.iter().filter_map(one).collect()
 }
