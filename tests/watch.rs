@@ -154,31 +154,34 @@ fn a_line_for_programs_has_nine_columns_whatever_the_alert_says() {
     );
 }
 
+/// What is typed, and what asks the same of the API.
+type Case = (
+    &'static [&'static str],
+    &'static [(&'static str, &'static str)],
+);
+
+const CASES: [Case; 9] = [
+    (&["--risk", "high"], &[("risk_score", "high")]),
+    (&["--agent", "3"], &[("agent_id", "003")]),
+    (&["--rule", "5710"], &[("rule_id", "5710")]),
+    (&["--group", "sshd"], &[("group", "sshd")]),
+    (&["--mitre", "T1110"], &[("mitre", "T1110")]),
+    (&["--level-min", "9"], &[("level_min", "9")]),
+    (&["--site", "north"], &[("site", "north")]),
+    (&["--text", "ALPHA7"], &[("q", "alpha7")]),
+    (
+        &["--agent-id", "003", "--risk-score", "low"],
+        &[("agent_id", "003"), ("risk_score", "low")],
+    ),
+];
+
 #[test]
 fn every_filter_of_the_api_counts_for_what_is_there_and_for_what_comes() {
     let name = "watch_filters";
     let wazuh = Wazuh::new(name);
     let database = mongod::shared().database(name);
     let all = fill(&database, 400, now());
-    type Case = (
-        &'static [&'static str],
-        &'static [(&'static str, &'static str)],
-    );
-    let cases: [Case; 9] = [
-        (&["--risk", "high"], &[("risk_score", "high")]),
-        (&["--agent", "3"], &[("agent_id", "003")]),
-        (&["--rule", "5710"], &[("rule_id", "5710")]),
-        (&["--group", "sshd"], &[("group", "sshd")]),
-        (&["--mitre", "T1110"], &[("mitre", "T1110")]),
-        (&["--level-min", "9"], &[("level_min", "9")]),
-        (&["--site", "north"], &[("site", "north")]),
-        (&["--text", "ALPHA7"], &[("q", "alpha7")]),
-        (
-            &["--agent-id", "003", "--risk-score", "low"],
-            &[("agent_id", "003"), ("risk_score", "low")],
-        ),
-    ];
-    for (place, (arguments, question)) in cases.into_iter().enumerate() {
+    for (place, (arguments, question)) in CASES.into_iter().enumerate() {
         let question: Vec<_> = question
             .iter()
             .map(|(name, value)| (*name, (*value).to_owned()))
