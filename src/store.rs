@@ -16,6 +16,7 @@ mod credentials;
 mod indexes;
 mod inspect;
 mod inventory;
+mod keep_alives;
 mod lease;
 mod operations;
 pub mod reader;

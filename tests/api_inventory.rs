@@ -4,7 +4,7 @@ use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::sync::Database;
 use serde_json::json;
 
-use crate::api_data::{ask, column, fill, now, right, service};
+use crate::api_data::{ask, column, fill, now, reads, right, service};
 use crate::mongod;
 use crate::service::Service;
 use crate::wazuh::Wazuh;
@@ -304,7 +304,7 @@ fn agents_that_have_vanished_are_the_past() {
         let fresh = &ask(&service, path)["freshness"][0];
         assert_eq!(fresh["checked_at"], "2025-06-02T13:47:23.199Z", "{path}");
     }
-    let run = |at: i64| doc! { "site": "default", "started_at": DateTime::from_millis(at), "outcome": at.to_string() };
+    let run = |at: i64| doc! { "_site": "default", "started_at": DateTime::from_millis(at), "outcome": at.to_string() };
     put(&database, "collect_runs", &[run(1), run(3), run(2)]);
     assert_eq!(
         column(&ask(&service, "/api/collect/runs"), "outcome"),
@@ -408,4 +408,33 @@ fn a_token_of_a_site_sees_that_site_alone() {
     assert_eq!(fresh["freshness"].as_array().unwrap().len(), 1, "{fresh}");
     let total = get("/api/alerts/stats", &north).json()["total"].clone();
     assert_eq!(total, right(&all, &own).len());
+}
+
+#[test]
+fn runs_are_shown_for_a_site_and_read_from_an_index() {
+    let database = mongod::shared().database("api_runs_site");
+    let run = |number: i64| {
+        let site = if number % 50 == 0 { "paris" } else { "default" };
+        doc! { "_site": site, "started_at": DateTime::from_millis(CHECKED + number), "outcome": "complete" }
+    };
+    let runs: Vec<Document> = (0..1000).map(run).collect();
+    put(&database, "agents", &[row("default", "001", "a", "1")]);
+    let home = Wazuh::new("api_runs_site");
+    let service = Service::start(&home);
+    let collection = database.collection::<Document>("collect_runs");
+    let are_there = || {
+        collection
+            .list_index_names()
+            .run()
+            .is_ok_and(|names| names.len() > 2)
+    };
+    while !are_there() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    put(&database, "collect_runs", &runs);
+    let (read, answer) = reads(&database, || {
+        ask(&service, "/api/collect/runs?site=paris&limit=5")
+    });
+    assert_eq!(column(&answer, "_site"), ["paris"; 5]);
+    assert!(read <= 110, "{read}");
 }

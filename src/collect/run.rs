@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use super::agents::{Census, everybody};
+use super::agents::Census;
 use super::holder::{self, Holder};
 use super::plan::{self, States, View};
 use super::record::Recorder;
@@ -159,7 +159,7 @@ impl Run<'_> {
         let mut states = self.states()?;
         log::info!("Fetching agents...");
         let census = self.census(&version);
-        let before = states.remove(&(everybody(place.site), AGENTS.name.to_owned()));
+        let before = states.remove(&(Owner::everybody(place.site), AGENTS.name.to_owned()));
         let agents = census.take(api, before, &mut report)?;
         self.tell(&agents, &mut report)?;
         let with_data = agents

@@ -124,7 +124,10 @@ fn of_inventory(collection: &str) -> Vec<IndexModel> {
                 .expire_after(runs::KEPT)
                 .build();
             let keys = doc! { "started_at": 1 };
-            vec![IndexModel::builder().keys(keys).options(options).build()]
+            vec![
+                IndexModel::builder().keys(keys).options(options).build(),
+                named("site_started", doc! { "_site": 1, "started_at": -1 }),
+            ]
         }
         _ => vec![of_agent(doc! {})],
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 mod filter;
+mod heard;
 mod inventory;
 mod json;
 mod listing;

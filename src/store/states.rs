@@ -7,7 +7,7 @@ use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::{Collection, Database};
 
 use super::operations::Operations;
-use super::{Error, Store, refusal};
+use super::{Error, Store, keep_alives, refusal};
 use crate::inventory::{Digest, Owner};
 
 pub(super) const NAME: &str = "collect_state";
@@ -87,7 +87,8 @@ impl Store {
 async fn read(database: Database, site: &str) -> Result<Vec<(Owner, String, State)>, Error> {
     let collection: Collection<Document> = database.collection(NAME);
     let sorted = |error: mongodb::error::Error| refusal::sort(&error);
-    let find = collection.find(doc! { "_site": site }).batch_size(5000);
+    let states = doc! { "_site": site, "kind": { "$ne": keep_alives::KIND } };
+    let find = collection.find(states).batch_size(5000);
     let mut cursor = find.await.map_err(sorted)?;
     let mut found = Vec::new();
     while cursor.advance().await.map_err(sorted)? {
