@@ -203,7 +203,7 @@ fn change(
             node: owner.node.clone(),
             hash,
             status: status.to_owned(),
-            is_removed: false,
+            removed_at: None,
         };
         known.insert(
             id,
@@ -216,13 +216,13 @@ fn change(
     };
     before.is_seen = true;
     let was = &mut before.agent;
-    let is_anew = was.is_removed || was.status != status;
+    let is_anew = was.removed_at.is_some() || was.status != status;
     if !is_anew && was.hash == hash {
         return None;
     }
     counts.changed += 1;
     status.clone_into(&mut was.status);
-    (was.hash, was.is_removed) = (hash, false);
+    (was.hash, was.removed_at) = (hash, None);
     Some(if is_anew {
         AgentChange::SeenAnew(item)
     } else {

@@ -13,7 +13,7 @@ use super::record::Recorder;
 use super::report::{Outcome, Report};
 use super::settings::Settings;
 use super::tour::Tour;
-use super::{Error, Event, now, roster};
+use super::{Error, Event, history, now, roster};
 use crate::inventory::{AGENTS, Agent, Kind, Owner, Status};
 use crate::store::{Indexes, Store};
 use crate::wazuh_api::Api;
@@ -187,7 +187,20 @@ impl Run<'_> {
             renewed: self.holder.since,
         };
         self.go(api, plan, recorder, &mut report)?;
+        self.forget(&mut report)?;
         Ok(report)
+    }
+
+    /// Ends what is kept no longer.
+    fn forget(&self, report: &mut Report) -> Result<(), Error> {
+        let is_usual = self.order.mode == Mode::Write && self.order.agents.is_empty();
+        match self.place.settings.history.filter(|_| is_usual) {
+            Some(kept) => {
+                let place = (self.place.store, self.place.site);
+                history::expire(place, kept, now(), report)
+            }
+            None => Ok(()),
+        }
     }
 
     /// Asks on this thread and writes on another.

@@ -65,7 +65,7 @@ fn gone(known: HashMap<Id, Known>, listed: &[Agent]) -> Vec<Id> {
     let node = manager.and_then(|agent| agent.node.clone());
     let gone = known.into_values().filter(|known| {
         let agent = &known.agent;
-        !known.is_seen && !agent.is_removed && (agent.node.is_none() || agent.node == node)
+        !known.is_seen && agent.removed_at.is_none() && (agent.node.is_none() || agent.node == node)
     });
     gone.map(|known| known.agent.id).collect()
 }
