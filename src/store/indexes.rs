@@ -110,10 +110,6 @@ fn of_inventory(collection: &str) -> Vec<IndexModel> {
             ),
         ],
         "syscheck" => vec![of_agent(doc! { "mtime": -1 })],
-        "hotfixes" => vec![
-            of_agent(doc! {}),
-            named("hotfix", doc! { "_site": 1, "hotfix": 1, "_removed_at": 1 }),
-        ],
         states::NAME => vec![named(
             "agent",
             doc! { "_site": 1, "agent_id": 1, "kind": 1 },
