@@ -116,11 +116,8 @@ fn what_a_vanished_agent_had_ends_with_it_and_comes_back_whole() {
 fn mongodb_itself_removes_what_is_marked() {
     let site = Site::usual("history_removed", &format!("{KINDS}history = \"1 y\"\n"));
     site.collect(0, "");
-    let indexes = site
-        .database()
-        .collection::<Document>("software_inventory")
-        .list_indexes();
-    let found = indexes.run().unwrap().map(|index| index.unwrap());
+    let packages = site.database().collection::<Document>("software_inventory");
+    let found = packages.list_indexes().run().unwrap().map(Result::unwrap);
     let expiry = found.filter_map(|index| {
         let options = index.options?;
         let is_ours = index.keys == doc! { "_expire_at": 1 } && options.sparse == Some(true);
