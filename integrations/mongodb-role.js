@@ -71,7 +71,7 @@ if (users.getUser(name)) {
   users.grantRolesToUser(name, roles);
   print(`user ${name} in ${target}: has ${roles.join(" and ")}`);
 } else {
-  users.createUser({ user: name, pwd: passwordPrompt(), roles });
+  users.createUser({ user: name, pwd: typeof password === "string" ? password : passwordPrompt(), roles });
   print(`user ${name} in ${target}: created`);
 }
 

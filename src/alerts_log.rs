@@ -60,6 +60,7 @@ use std::sync::Arc;
 
 pub use self::archive::{Archive, Found, Span, archives};
 pub use self::checkpoint::Checkpoint;
+pub use self::dated::Day;
 pub use self::error::{Error, Result};
 pub use self::prefetch::Prefetch;
 pub use self::reader::Reader;
@@ -95,8 +96,6 @@ pub struct Place<'a> {
     pub offset: u64,
 }
 
-#[cfg(test)]
-use self::dated::Day;
 #[cfg(test)]
 use self::lines::{HEAD, Lines, MAX_LINE};
 

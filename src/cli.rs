@@ -8,7 +8,16 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::alert::When;
+use crate::commands::install::Retention;
 use crate::serve::Scope;
+
+mod completions;
+mod manual;
+mod watch;
+
+pub use completions::{Shell, completions};
+pub use manual::{page, write_pages};
+pub use watch::WatchCommand;
 
 /// Wazuh's security data into MongoDB and out again.
 ///
@@ -64,9 +73,19 @@ pub enum Format {
 /// What a person may ask for.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Install on this host: binary, settings, block in ossec.conf, timers; nothing is restarted
+    #[command(
+        after_help = "Examples:\n  custom-mongo install --dry-run\n  custom-mongo install --uri mongodb://db.example:27017/?replicaSet=rs0 --retention 90d"
+    )]
+    Install(InstallArgs),
+    /// Take back what install did; what was changed since, and what waits in the spool, stays
+    #[command(
+        after_help = "Examples:\n  custom-mongo uninstall --dry-run\n  custom-mongo uninstall --purge"
+    )]
+    Uninstall(UninstallArgs),
     /// Check every precondition; each failure comes with its fix
     #[command(
-        after_help = "Examples:\n  custom-mongo check\n  custom-mongo check --config-only --format json\n  custom-mongo check --trust"
+        after_help = "Examples:\n  custom-mongo check\n  custom-mongo check --config-only --format json\n  custom-mongo check --trust\n  custom-mongo check --root /mnt/image"
     )]
     Check(CheckArgs),
     /// Bring the agents' inventory from the Wazuh API into MongoDB
@@ -96,6 +115,20 @@ pub enum Command {
         #[command(subcommand)]
         command: SpoolCommand,
     },
+    /// Alerts or agents, live in the terminal, from MongoDB alone
+    #[command(
+        after_help = "Examples:\n  custom-mongo watch alerts --risk high\n  custom-mongo watch agents"
+    )]
+    Watch {
+        /// What to watch
+        #[command(subcommand)]
+        command: WatchCommand,
+    },
+    /// One screen: what waits, how far follow is, the last collect, MongoDB; 1 if something is wrong
+    #[command(
+        after_help = "Examples:\n  custom-mongo status\n  custom-mongo status --format json\n  custom-mongo status -q"
+    )]
+    Status,
     /// Tokens for serve: make one, list them, take one away
     #[command(
         after_help = "Examples:\n  custom-mongo token new --name soc --scope read\n  custom-mongo token drop soc"
@@ -105,6 +138,96 @@ pub enum Command {
         #[command(subcommand)]
         command: TokenCommand,
     },
+    /// The script that lets a shell complete these commands
+    #[command(
+        after_help = "Examples:\n  custom-mongo completions bash > /etc/bash_completion.d/custom-mongo\n  custom-mongo completions zsh > /usr/local/share/zsh/site-functions/_custom-mongo"
+    )]
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+    /// The manual page, or all of them
+    #[command(
+        after_help = "Examples:\n  custom-mongo man | man -l -\n  custom-mongo man --dir /usr/local/share/man/man1"
+    )]
+    Man {
+        /// Write the page of every command into this folder
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// Arguments of `install`.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "switches as they are typed")]
+pub struct InstallArgs {
+    /// Show every change as a diff and make none
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Only print the block for ossec.conf, for whoever keeps that with other tools
+    #[arg(long, conflicts_with = "dry_run")]
+    pub print_block: bool,
+    /// Only bring up to this version what install put into place before; packages do that
+    #[arg(long, conflicts_with = "print_block")]
+    pub refresh: bool,
+    /// The connection string for new settings; a password in it is refused
+    #[arg(long, value_name = "URI")]
+    pub uri: Option<String>,
+    /// The file with its password (root:wazuh, mode 0640), for new settings
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<String>,
+    /// How long alerts are kept, for new settings: 90d, 1y, …, or off
+    #[arg(long, value_name = "SPAN")]
+    pub retention: Option<Retention>,
+    /// <level> of the block: Wazuh hands over alerts of this level and above; 0 is all
+    #[arg(long, value_name = "LEVEL", default_value_t = 3, value_parser = clap::value_parser!(u8).range(0..=16))]
+    pub level: u8,
+    /// <rule_id> of the block: only alerts of these rules
+    #[arg(long, value_name = "IDS")]
+    pub rule_id: Option<String>,
+    /// <group> of the block: only alerts of these rule groups
+    #[arg(long, value_name = "GROUPS")]
+    pub group: Option<String>,
+    /// <event_location> of the block: only alerts from places that match
+    #[arg(long, value_name = "PATTERN")]
+    pub event_location: Option<String>,
+    /// Also what brings in the agents' inventory, every fifteen minutes
+    #[arg(long)]
+    pub collect: bool,
+    /// Also the unit of the resident service
+    #[arg(long)]
+    pub serve: bool,
+    /// Also the unit that tails alerts.json
+    #[arg(long)]
+    pub follow: bool,
+    /// Where
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Arguments of `uninstall`.
+#[derive(Debug, Args)]
+pub struct UninstallArgs {
+    /// Show what would be taken back
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also settings that were changed, and what waits in the spool
+    #[arg(long)]
+    pub purge: bool,
+    /// Where
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Which host's Wazuh.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// A folder that holds another host: an image
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+    /// The Wazuh home, as that host sees it
+    #[arg(long, value_name = "DIR", default_value = "/var/ossec")]
+    pub home: PathBuf,
 }
 
 /// Arguments of `check`.
@@ -116,6 +239,12 @@ pub struct CheckArgs {
     /// Show the certificate of Wazuh's API and trust it from now on
     #[arg(long, conflicts_with = "config_only")]
     pub trust: bool,
+    /// Look at the host or image below this folder
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// The Wazuh home, if it is not /var/ossec
+    #[arg(long, value_name = "DIR")]
+    pub home: Option<PathBuf>,
 }
 
 /// Arguments of `follow`.
@@ -344,6 +473,55 @@ mod tests {
     #[test]
     fn the_definition_holds_together() {
         Cli::command().debug_assert();
+    }
+
+    /// What the help of a command shows as examples, without what a shell or cron makes of it.
+    fn examples(command: &clap::Command) -> Vec<String> {
+        let text = command.get_after_help().map(ToString::to_string);
+        let text = text.unwrap_or_default();
+        let lines = text.lines().filter(|line| line.starts_with("  "));
+        let typed = lines.map(|line| {
+            let begin = line
+                .find("custom-mongo")
+                .expect("an example of this program");
+            // Cron's line names the whole path; the last one before a blank is the program.
+            let begin = line.find("custom-mongo ").unwrap_or(begin);
+            let end = line.find(['>', '|']).unwrap_or(line.len());
+            line[begin..end].trim().to_owned()
+        });
+        typed.collect()
+    }
+
+    /// As a shell takes them: what stands in quotes is one word.
+    fn words(line: &str) -> Vec<OsString> {
+        let mut is_quoted = false;
+        let split = |c: char| {
+            is_quoted ^= c == '\'';
+            c == ' ' && !is_quoted
+        };
+        let words = line.split(split).map(|word| word.replace('\'', ""));
+        words.map(OsString::from).collect()
+    }
+
+    #[test]
+    fn the_help_of_every_command_has_two_examples_that_are_right() {
+        let mut command = Cli::command();
+        command.build();
+        let mut left = vec![&command];
+        let mut seen = 0;
+        while let Some(command) = left.pop() {
+            let inner = command.get_subcommands();
+            left.extend(inner.filter(|inner| inner.get_name() != "help"));
+            let (name, examples) = (command.get_name(), examples(command));
+            assert!(examples.len() >= 2, "{name} has {examples:?}");
+            seen += 1;
+            for example in examples {
+                let parsed = Cli::try_parse_from(in_order(words(&example)));
+                assert!(parsed.is_ok(), "{name}: {example}: {}", parsed.unwrap_err());
+                assert!(example.contains(name), "{name} shows {example}");
+            }
+        }
+        assert!(seen > 20, "{seen}");
     }
 
     #[test]

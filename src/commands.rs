@@ -6,14 +6,18 @@ pub mod collect;
 mod feeding;
 pub mod follow;
 pub mod hook;
+pub mod install;
 mod output;
+pub mod overview;
+mod screen;
 pub mod serve;
 pub mod spool;
 mod stop;
 pub mod test;
 pub mod token;
+pub mod watch;
 
-pub use output::{Format, error_line};
+pub use output::{Format, bytes as print, error_line};
 
 /// Exit statuses; people script against them.
 pub mod status {

@@ -14,6 +14,7 @@ mod environment;
 mod managers;
 mod suggestion;
 
+pub use environment::is_used as is_environment_used;
 pub use managers::Manager;
 
 /// The settings file's name.

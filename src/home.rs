@@ -29,6 +29,16 @@ impl Home {
         Self { wazuh, state }
     }
 
+    /// Those of an installation; `$CUSTOM_MONGO_STATE_DIR` counts on this host alone.
+    pub fn of(layout: &Layout) -> Self {
+        let state = std::env::var_os("CUSTOM_MONGO_STATE_DIR").filter(|dir| !dir.is_empty());
+        let state = state.filter(|_| layout.is_this_host()).map(PathBuf::from);
+        Self {
+            wazuh: Some(layout.here(layout.home())),
+            state: state.unwrap_or_else(|| layout.here(&layout.state())),
+        }
+    }
+
     /// The Wazuh home: the parent of the `integrations` folder that our file lies in.
     pub fn wazuh(&self) -> Option<&Path> {
         self.wazuh.as_deref()

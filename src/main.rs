@@ -3,6 +3,7 @@
 
 mod alert;
 mod alerts_log;
+mod certificate;
 mod cli;
 mod collect;
 mod commands;
@@ -25,19 +26,23 @@ use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use anyhow::Context;
 use clap::Parser;
 
 use cli::{
     BackfillArgs, CheckArgs, Cli, Command, DeadCommand, FollowArgs, SpoolCommand, TokenCommand,
+    WatchCommand,
 };
 use commands::backfill::{Backfill, Reach, What};
 use commands::follow::First;
 use commands::hook::Call;
+use commands::install::{self as installer, Choice, Extent, Install, Service, Uninstall};
 use commands::spool::{Dead, Spools};
 use commands::test::{Input, Run};
 use commands::token::Tokens;
-use commands::{check, collect as collector, follow, hook, status, test};
-use home::Home;
+use commands::watch::{Agents, Alerts};
+use commands::{check, collect as collector, follow, hook, overview, status, test};
+use home::{Home, Layout};
 
 fn main() -> ExitCode {
     let started = Instant::now();
@@ -64,10 +69,13 @@ fn run(cli: &Cli) -> u8 {
 
 fn start_log(cli: &Cli) {
     let serves = matches!(cli.command, Some(Command::Serve(_)));
+    let watches = matches!(cli.command, Some(Command::Watch { .. } | Command::Status));
     let level = match (cli.quiet, cli.verbose) {
         (true, _) => "error",
         // A service's log is read afterwards.
         (false, 0) if serves => "info",
+        // It says on its own screen what others log.
+        (false, 0) if watches => "error",
         (false, 0) => "warn",
         (false, 1) => "info",
         (false, _) => "debug",
@@ -84,7 +92,13 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         (cli::Format::Text, true) => commands::Format::Quiet,
         (cli::Format::Text, false) => commands::Format::Text,
     };
-    let home = Home::find();
+    if let Some(done) = without_settings(cli, format) {
+        return done;
+    }
+    let home = match &cli.command {
+        Some(Command::Check(args)) => place(args).home().clone(),
+        _ => Home::find(),
+    };
     // Before the settings are read: they may name a command, and `wazuh` may write them.
     home.become_owner()?;
     if let Some(file) = &cli.test {
@@ -101,7 +115,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
                 CheckArgs { trust: true, .. } => check::Depth::Trust,
                 _ => check::Depth::All,
             };
-            Ok(check::run(config, depth, format))
+            Ok(check::run(config, &place(args), depth, format))
         }
         Some(Command::Serve(args)) => {
             let settings = config::load(config, &home)?.settings;
@@ -124,8 +138,135 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
             let settings = config::load(config, &home)?.settings;
             backfill(args, format).run(&settings, &home)
         }
-        None => Ok(status::USAGE),
+        Some(Command::Watch { command }) => {
+            let settings = config::load(config, &home)?.settings;
+            watch(command, &settings, format)
+        }
+        Some(Command::Status) => {
+            let settings = config::load(config, &home)?.settings;
+            Ok(overview::run(&settings, &home, format))
+        }
+        Some(
+            Command::Completions { .. }
+            | Command::Man { .. }
+            | Command::Install(_)
+            | Command::Uninstall(_),
+        )
+        | None => Ok(status::USAGE),
     }
+}
+
+/// What this program says of itself, and what changes files of root's: for that it reads no settings
+/// and stays who it is.
+fn without_settings(cli: &Cli, format: commands::Format) -> Option<anyhow::Result<u8>> {
+    match &cli.command {
+        Some(Command::Completions { shell }) => {
+            commands::print(&cli::completions(*shell));
+            Some(Ok(status::DONE))
+        }
+        Some(Command::Man { dir }) => Some(manual(dir.as_deref())),
+        Some(Command::Install(args)) => Some(install(args, format)),
+        Some(Command::Uninstall(args)) => Some(uninstall(args, format)),
+        _ => None,
+    }
+}
+
+fn manual(folder: Option<&std::path::Path>) -> anyhow::Result<u8> {
+    match folder {
+        None => commands::print(cli::page().as_bytes()),
+        Some(folder) => {
+            let count = cli::write_pages(folder)
+                .with_context(|| format!("cannot write into {}", folder.display()))?;
+            commands::print(format!("{count} pages in {}\n", folder.display()).as_bytes());
+        }
+    }
+    Ok(status::DONE)
+}
+
+fn watch(
+    command: &WatchCommand,
+    settings: &config::Settings,
+    format: commands::Format,
+) -> anyhow::Result<u8> {
+    match command {
+        WatchCommand::Alerts(args) => Alerts {
+            filter: args.filter(),
+            since: args.since,
+            last: args.last,
+        }
+        .run(settings, format),
+        WatchCommand::Agents(args) => Agents {
+            status: args.status.clone(),
+            site: args.site.clone(),
+            every: args.interval.0,
+        }
+        .run(settings, format),
+    }
+}
+
+fn layout(place: &cli::Place) -> Layout {
+    Layout::new(&place.root, Some(&place.home))
+}
+
+fn install(args: &cli::InstallArgs, format: commands::Format) -> anyhow::Result<u8> {
+    let choice = Choice {
+        level: Some(args.level),
+        rule_id: args.rule_id.clone(),
+        group: args.group.clone(),
+        event_location: args.event_location.clone(),
+    };
+    if args.print_block {
+        return installer::print_block(&choice);
+    }
+    let optional = [
+        (args.collect, Service::Collect),
+        (args.serve, Service::Serve),
+        (args.follow, Service::Follow),
+    ];
+    let wanted = optional.into_iter().filter(|(is_wanted, _)| *is_wanted);
+    let services = wanted.map(|(_, service)| service);
+    Install {
+        layout: layout(&args.place),
+        mode: mode(args.dry_run),
+        extent: match args.refresh {
+            true => Extent::Refresh,
+            false => Extent::Whole,
+        },
+        choice,
+        uri: args.uri.clone(),
+        password_file: args.password_file.clone(),
+        retention: args.retention.clone(),
+        services: [Service::Drain].into_iter().chain(services).collect(),
+        format,
+    }
+    .run()
+}
+
+fn uninstall(args: &cli::UninstallArgs, format: commands::Format) -> anyhow::Result<u8> {
+    let what = if args.purge {
+        installer::What::Everything
+    } else {
+        installer::What::Untouched
+    };
+    Uninstall {
+        layout: layout(&args.place),
+        mode: mode(args.dry_run),
+        what,
+        format,
+    }
+    .run()
+}
+
+fn mode(dry_run: bool) -> installer::Mode {
+    if dry_run {
+        installer::Mode::Dry
+    } else {
+        installer::Mode::Do
+    }
+}
+
+fn place(args: &CheckArgs) -> check::Place {
+    check::Place::find(args.root.as_deref(), args.home.as_deref())
 }
 
 fn first(args: &FollowArgs) -> First {

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use crate::setting::Secret;
 
+pub mod edit;
 mod elements;
 
 #[cfg(test)]
@@ -76,6 +77,19 @@ pub fn integrations(text: &str) -> Result<Vec<Integration>, Error> {
     Ok(blocks.collect())
 }
 
+/// Whether `<global><jsonout_output>` turns alerts.json off, which integratord reads: it is on unless
+/// the last one says `no`.
+///
+/// # Errors
+///
+/// The line that Wazuh cannot read.
+pub fn is_json_off(text: &str) -> Result<bool, Error> {
+    let roots = elements::read(text)?;
+    let children = sections(&roots, "global").flat_map(|global| &global.children);
+    let outputs = children.filter(|child| child.name == "jsonout_output");
+    Ok(outputs.last().is_some_and(|output| output.content == "no"))
+}
+
 /// `<alerts><log_alert_level>`: Wazuh writes no alert of a lower level (1 if it is not set).
 ///
 /// # Errors
@@ -87,6 +101,25 @@ pub fn log_alert_level(text: &str) -> Result<Option<u32>, Error> {
     let levels = children.filter(|child| child.name == "log_alert_level");
     // Of several the last one counts.
     Ok(levels.filter_map(|level| number(&level.content)).last())
+}
+
+/// What this node does in its cluster (`<cluster><node_type>`: `master` or `worker`); None if the
+/// manager stands alone.
+///
+/// # Errors
+///
+/// The line that Wazuh cannot read.
+pub fn cluster_role(text: &str) -> Result<Option<String>, Error> {
+    let roots = elements::read(text)?;
+    let Some(cluster) = sections(&roots, "cluster").last() else {
+        return Ok(None);
+    };
+    let value = |name: &str| {
+        let children = cluster.children.iter().filter(|child| child.name == name);
+        children.map(|child| child.content.trim()).next_back()
+    };
+    let is_on = value("disabled") != Some("yes");
+    Ok(value("node_type").filter(|_| is_on).map(str::to_owned))
 }
 
 /// The children of all roots that have this name; an empty one is ignored as by Wazuh.

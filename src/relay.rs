@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 mod client;
 
-pub use client::{NoAnswer, hand_over};
+pub use client::{NoAnswer, Terms, ask, hand_over};
 
 const MAGIC: [u8; 8] = *b"cmrelay1";
 /// Bytes of a frame before the options.
@@ -102,6 +102,20 @@ impl Frame<'_> {
     }
 }
 
+impl Key {
+    /// A frame's first bytes that announce more than anybody takes: whoever has the same settings
+    /// refuses it, whoever has others says so, and no alert is behind it.
+    fn question(self) -> [u8; HEAD] {
+        let mut head = [0; HEAD];
+        let longest = u32::MAX.to_le_bytes();
+        let parts = [&MAGIC[..], &self.0, &[0; 12], &longest, &longest];
+        for (place, byte) in head.iter_mut().zip(parts.concat()) {
+            *place = byte;
+        }
+        head
+    }
+}
+
 impl Head {
     /// Reads a frame's first bytes; none if they are of another protocol or version.
     #[must_use]
@@ -181,6 +195,13 @@ mod tests {
         assert_eq!((head.received_at, head.source), (-5, 1));
         assert_eq!((head.options, head.raw), (2, 8));
         assert_eq!(rest, b"{}{\"id\":1}");
+    }
+
+    #[test]
+    fn a_question_is_a_frame_that_nobody_takes() {
+        let head = Head::read(&Key::of("a").question()).unwrap();
+        assert_eq!(head.key, Key::of("a"));
+        assert!(head.options > MAX_OPTIONS && head.raw > MAX_OPTIONS);
     }
 
     #[test]

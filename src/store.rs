@@ -10,35 +10,44 @@ mod agents;
 mod alerts;
 mod batch;
 mod bulk;
+mod command;
 mod completion;
 mod connect;
 mod credentials;
+mod cursor;
 mod expiry;
+mod greeting;
 mod indexes;
 mod inspect;
 mod inventory;
 mod keep_alives;
 mod lease;
 mod operations;
+mod privileges;
 pub mod reader;
 mod refusal;
 mod roster;
 mod runs;
 mod settings;
 mod states;
+mod viewer;
 mod writer;
+mod writes;
 
 pub use agents::{AgentChange, KnownAgent};
 pub use batch::Batch;
 pub use bulk::{Answer, Bulk, IN_FLIGHT, Task};
 pub use connect::validate;
 pub use expiry::Past;
+pub use greeting::{Encryption, Greeting, Seeds, greet, seeds};
 pub use inspect::{Report, inspect};
 pub use inventory::Change;
 pub use lease::{Claim, Lease};
+pub use privileges::Need;
 pub use reader::Reader;
 pub use settings::Settings;
 pub use states::{Held, State};
+pub use viewer::Viewer;
 pub use writer::Writer;
 
 use mongodb::bson::{self, RawDocument};
@@ -85,12 +94,12 @@ pub enum Indexes {
     NotAllowed,
 }
 
-/// Who tries a write again that an election has cut off.
+/// Who tries a write again that an election has cut off: `_id` makes twice the same as once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Retries {
-    /// The driver, once; mongod keeps a record of each write for it.
-    Driver,
-    /// Whoever sends: `_id` makes twice the same as once, and mongod need not keep that record.
+    /// This room, once.
+    Here,
+    /// Whoever sends, for as long as it takes.
     Sender,
 }
 
@@ -109,25 +118,9 @@ impl Store {
     ///
     /// `Settings` for what the driver refuses, `Unavailable` for DNS.
     pub fn open(settings: &Settings, within: Duration) -> Result<Self, Error> {
-        Self::connect(settings, within, Retries::Driver)
-    }
-
-    /// As `open`, for a sender that tries again by itself.
-    ///
-    /// # Errors
-    ///
-    /// As `open`.
-    pub fn open_for_bulk(settings: &Settings, within: Duration) -> Result<Self, Error> {
-        Self::connect(settings, within, Retries::Sender)
-    }
-
-    fn connect(settings: &Settings, within: Duration, retries: Retries) -> Result<Self, Error> {
         let runtime = connect::runtime()?;
         let work = async {
-            let mut options = connect::options(settings, within).await?;
-            if retries == Retries::Sender {
-                options.retry_writes = Some(false);
-            }
+            let options = connect::options(settings, within).await?;
             // One connection writes and one watches; a pool has nothing to do in a short process.
             mongodb::Client::with_options(options)
                 .map_err(|error| connect::refused(&error, settings))
@@ -153,7 +146,8 @@ impl Store {
     /// `Unavailable` if it is not known that all were decided; then any of them may be there.
     pub fn insert(&self, documents: &[&[u8]], within: Duration) -> Result<Vec<Written>, Error> {
         let database = self.database();
-        self.limit(within, alerts::insert(&database, alerts::NAME, documents))
+        let work = alerts::insert(&database, alerts::NAME, documents, Retries::Here);
+        self.limit(within, work)
     }
 
     /// Creates the alerts' indexes if the collection is empty.

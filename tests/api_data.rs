@@ -208,6 +208,18 @@ pub(crate) fn column(answer: &Value, field: &str) -> Vec<String> {
 /// How many documents the work makes mongod read for the service, by mongod's own profiler; none of
 /// it without an index. With what the work gives.
 pub(crate) fn reads<T>(database: &Database, work: impl FnOnce() -> T) -> (usize, T) {
+    let (read, given) = examined(database, work);
+    (read.documents, given)
+}
+
+/// What mongod has looked at.
+pub(crate) struct Examined {
+    pub(crate) documents: usize,
+    pub(crate) keys: usize,
+}
+
+/// As `reads`, with the keys of indexes.
+pub(crate) fn examined<T>(database: &Database, work: impl FnOnce() -> T) -> (Examined, T) {
     let run = |command: Document| database.run_command(command).run().unwrap();
     let profile = database.collection::<Document>("system.profile");
     run(doc! { "profile": 0 });
@@ -216,15 +228,21 @@ pub(crate) fn reads<T>(database: &Database, work: impl FnOnce() -> T) -> (usize,
     run(doc! { "profile": 2 });
     let given = work();
     run(doc! { "profile": 0 });
-    let (mut documents, mut operations) = (0, 0);
+    let mut all = Examined {
+        documents: 0,
+        keys: 0,
+    };
+    let mut operations = 0;
     let seen = profile.find(doc! { "appName": "custom-mongo" });
     for seen in seen.run().unwrap() {
         let seen = seen.unwrap();
         operations += 1;
         let plan = seen.get_str("planSummary").unwrap_or_default();
         assert!(!plan.contains("COLLSCAN"), "{seen}");
-        documents += usize::try_from(seen.get_i32("docsExamined").unwrap_or(0)).unwrap();
+        let number = |name: &str| usize::try_from(seen.get_i32(name).unwrap_or(0)).unwrap();
+        all.documents += number("docsExamined");
+        all.keys += number("keysExamined");
     }
     assert!(operations > 0, "the profiler saw nothing");
-    (documents, given)
+    (all, given)
 }

@@ -6,7 +6,9 @@ use std::io::Write as _;
 use mongodb::bson::{Bson, doc};
 use mongodb::sync::Database;
 
-use crate::api_data::{Known, ask, column, fill, now, path, reads, rfc3339, right, service};
+use crate::api_data::{
+    Dice, Known, ask, column, examined, fill, insert, now, path, reads, rfc3339, right, service,
+};
 use crate::json::Json;
 use crate::mongod;
 use crate::service::Service;
@@ -70,11 +72,63 @@ fn every_filter_and_pair_of_filters_reads_little_more_than_it_returns() {
         ("agent_id", "007".into()),
     ];
     watched.check(&three);
+    watched.check_agent();
     // A text reads documents, but only those of its window and its filter.
     let since = ("since", rfc3339(now - 365 * 86_400_000));
     let text = ("q", "alpha17".to_owned());
     watched.compare(&[text.clone(), since.clone()], 1000);
     watched.compare(&[text, since, ("agent_id", "007".into())], 1000);
+}
+
+/// Beside a filter that lets much through, one that lets next to nothing through decides.
+#[test]
+fn a_rare_filter_costs_no_long_search() {
+    let (_home, service) = service("api_rare");
+    let database = mongod::shared().database("api_rare");
+    let now = now();
+    let all = fill(&database, 12_000, now);
+    let rare: Vec<Known> = (0..3)
+        .map(|number| Known {
+            agent: "rare".to_owned(),
+            groups: vec!["web", "syslog"],
+            mitre: Some("T1110"),
+            site: "default",
+            ..Known::made(20_000 + number, now, &mut Dice::new())
+        })
+        .collect();
+    insert(&database, &rare);
+    let found = right(&rare, &[]);
+    assert!(
+        all.iter()
+            .filter(|known| known.groups.contains(&"web"))
+            .count()
+            > 4000
+    );
+    for (question, expected) in [
+        ("group=web&agent_id=rare", &found[..]),
+        ("group=web&mitre=T1110&agent_id=rare", &found[..]),
+        ("group=web&agent_id=999", &[]),
+        ("group=web&rule_id=1", &[]),
+        ("group=web&level_min=16", &[]),
+        ("rule_id=550&agent_id=999&since=30d", &[]),
+        ("risk_score=low&level_min=16", &[]),
+        ("mitre=T1110&group=nobody", &[]),
+    ] {
+        let (read, answer) = examined(&database, || {
+            ask(
+                &service,
+                &format!("/api/alerts?{question}&limit=10&fields=_id"),
+            )
+        });
+        assert_eq!(column(&answer, "_id"), expected, "{question}");
+        assert!(answer["next"].is_null(), "{question}: {}", answer["next"]);
+        assert!(
+            read.documents <= 120,
+            "{question}: {} documents",
+            read.documents
+        );
+        assert!(read.keys < 3500, "{question}: {} keys", read.keys);
+    }
 }
 
 #[test]
@@ -223,9 +277,44 @@ fn number(value: Option<&Bson>) -> f64 {
     value.unwrap().to_string().parse().unwrap()
 }
 
+/// Two lists in one question: the only count that reads what it counts.
+fn reads_what_it_counts(question: &[(&str, String)]) -> bool {
+    let has = |name: &str| question.iter().any(|(one, _)| *one == name);
+    has("group") && has("mitre")
+}
+
 impl Watched {
-    /// Reads a few pages: right, and with little reading.
+    /// Reads a few pages, and counts: right, and with little reading.
     fn check(&self, question: &[(&str, String)]) {
+        self.check_pages(question);
+        let expected = right(&self.all, question).len().min(10_000);
+        let (read, answer) = reads(&self.database, || {
+            let mut given = question.to_vec();
+            given.extend([("count", "true".to_owned()), ("limit", "1".to_owned())]);
+            ask(&self.service, &path("/api/alerts", &given))
+        });
+        assert_eq!(answer["count"], expected, "{question:?}");
+        assert!(
+            read <= 102 || reads_what_it_counts(question),
+            "{question:?}: {read} documents read to count"
+        );
+    }
+
+    /// The same by the path of an agent.
+    fn check_agent(&self) {
+        let question = [("group", "web".to_owned()), ("agent_id", "007".to_owned())];
+        let right = right(&self.all, &question);
+        let (read, answer) = reads(&self.database, || {
+            ask(
+                &self.service,
+                "/api/agents/007/alerts?group=web&limit=50&fields=_id",
+            )
+        });
+        assert_eq!(column(&answer, "_id"), right[..50]);
+        assert!(read <= 200, "{read} documents read");
+    }
+
+    fn check_pages(&self, question: &[(&str, String)]) {
         let (read, (returned, pages)) = reads(&self.database, || self.compare(question, 3));
         let most = 2 * returned + 100 * pages;
         assert!(

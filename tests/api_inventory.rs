@@ -1,10 +1,10 @@
-//! Agents and their inventory: every kind, its age, its past, and who may see which site.
+//! Agents and their inventory: every kind, its age, its past.
 
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::sync::Database;
 use serde_json::json;
 
-use crate::api_data::{ask, column, fill, now, reads, right, service};
+use crate::api_data::{ask, column, now, reads, service};
 use crate::mongod;
 use crate::service::Service;
 use crate::wazuh::Wazuh;
@@ -33,7 +33,7 @@ const KINDS: [(&str, &str); 17] = [
 ];
 
 /// A row as `collect` stores it.
-fn row(site: &str, agent: &str, name: &str, version: &str) -> Document {
+pub(crate) fn row(site: &str, agent: &str, name: &str, version: &str) -> Document {
     doc! {
         "_id": format!("{site}{agent}{name}{version}"), "_site": site, "agent_id": agent, "name": name,
         "version": version, "log_type": "software_inventory", "_fetched_at": DateTime::from_millis(CHECKED),
@@ -45,7 +45,7 @@ fn removed(mut row: Document) -> Document {
     row
 }
 
-fn state(site: &str, agent: &str, kind: &str, digest: &str) -> Document {
+pub(crate) fn state(site: &str, agent: &str, kind: &str, digest: &str) -> Document {
     doc! {
         "_id": format!("{site}{agent}{kind}"), "_site": site, "agent_id": agent, "kind": kind,
         "checked_at": DateTime::from_millis(CHECKED), "read_at": DateTime::from_millis(CHECKED - 1000),
@@ -53,7 +53,7 @@ fn state(site: &str, agent: &str, kind: &str, digest: &str) -> Document {
     }
 }
 
-fn put(database: &Database, collection: &str, documents: &[Document]) {
+pub(crate) fn put(database: &Database, collection: &str, documents: &[Document]) {
     database
         .collection::<Document>(collection)
         .insert_many(documents)
@@ -321,93 +321,6 @@ fn agents_that_have_vanished_are_the_past() {
         ask(&service, "/api/collect/runs?site=north")["data"],
         json!([])
     );
-}
-
-fn put_two_sites(database: &Database) {
-    put(
-        database,
-        "software_inventory",
-        &[
-            row("north", "001", "bash", "5.2"),
-            row("default", "001", "bash", "5.1"),
-        ],
-    );
-    put(
-        database,
-        "agents",
-        &[
-            row("north", "001", "x", "1"),
-            row("default", "001", "y", "1"),
-        ],
-    );
-    put(
-        database,
-        "collect_state",
-        &[
-            state("north", "001", "software", "ab"),
-            state("default", "001", "software", "cd"),
-        ],
-    );
-}
-
-#[test]
-fn a_token_of_a_site_sees_that_site_alone() {
-    let wazuh = Wazuh::new("api_sites");
-    let token = |name: &str, site: &[&str]| {
-        let mut words = vec!["token", "new", "--name", name, "--scope", "read"];
-        words.extend(site);
-        let output = wazuh.run(&words);
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    };
-    let north = token("north", &["--site", "north"]);
-    let everywhere = token("everywhere", &[]);
-    let database = mongod::shared().database("api_sites");
-    let service = Service::start(&wazuh);
-    crate::api_data::wait_for_indexes(&database);
-    let all = fill(&database, 400, now());
-    put_two_sites(&database);
-    let get = |path: &str, token: &str| {
-        service.get(path, &[("authorization", &format!("Bearer {token}"))])
-    };
-    let own = [("site", "north".to_owned())];
-    let seen = get("/api/alerts?limit=0&fields=_id", &north).json();
-    assert_eq!(column(&seen, "_id"), right(&all, &own));
-    let seen = get("/api/alerts?limit=0&fields=_id", &everywhere).json();
-    assert_eq!(column(&seen, "_id"), right(&all, &[]));
-    assert_eq!(get("/api/alerts?site=default", &north).status, 403);
-    assert_eq!(get("/api/alerts?site=north", &north).status, 200);
-    assert_eq!(get("/api/alerts", "wrong").status, 401);
-    let foreign = right(&all, &[("site", "default".to_owned())])[0];
-    assert_eq!(get(&format!("/api/alerts/{foreign}"), &north).status, 404);
-    assert_eq!(
-        get(&format!("/api/alerts/{foreign}"), &everywhere).status,
-        200
-    );
-    for path in [
-        "/api/agents/001/software",
-        "/api/software?name=bash",
-        "/api/agents",
-        "/api/agents/001",
-    ] {
-        assert_eq!(
-            column(&get(path, &north).json(), "_site"),
-            ["north"],
-            "{path}"
-        );
-        assert_eq!(
-            get(path, &everywhere).json()["data"]
-                .as_array()
-                .unwrap()
-                .len(),
-            2,
-            "{path}"
-        );
-    }
-    let fresh = get("/api/agents/001/software", &north).json();
-    assert_eq!(fresh["freshness"].as_array().unwrap().len(), 1, "{fresh}");
-    let total = get("/api/alerts/stats", &north).json()["total"].clone();
-    assert_eq!(total, right(&all, &own).len());
 }
 
 #[test]

@@ -23,12 +23,12 @@ const LINES: [&[&str]; 11] = [
     ],
     &["inventory"],
     &["alert", "ossec_conf"],
-    &["secret"],
+    &["certificate", "secret"],
     &["home", "setting"],
 ];
 
 /// Crates that one room alone may name.
-const DOORS: [(&str, &[&str]); 23] = [
+const DOORS: [(&str, &[&str]); 27] = [
     ("mongodb", &["store"]),
     ("bson", &["store"]),
     ("tokio", &["serve", "store"]),
@@ -37,10 +37,14 @@ const DOORS: [(&str, &[&str]); 23] = [
     ("hyper_util", &["serve"]),
     ("tower_http", &["serve"]),
     ("form_urlencoded", &["serve"]),
-    ("futures_util", &["serve"]),
+    ("futures_util", &["serve", "store"]),
     ("tokio_rustls", &["serve"]),
     ("clap", &["cli", "main"]),
+    ("clap_complete", &["cli"]),
     ("indicatif", &["commands"]),
+    ("terminal_size", &["commands"]),
+    ("unicode_width", &["commands"]),
+    ("rustix", &["commands"]),
     ("env_logger", &["main"]),
     ("toml", &["config"]),
     ("directories", &["home"]),
@@ -49,8 +53,8 @@ const DOORS: [(&str, &[&str]); 23] = [
     ("memchr", &["alerts_log"]),
     ("regex_lite", &["alert"]),
     ("ureq", &["wazuh_api"]),
-    ("rustls", &["wazuh_api"]),
-    ("webpki_roots", &["wazuh_api"]),
+    ("rustls", &["certificate", "wazuh_api"]),
+    ("webpki_roots", &["certificate", "wazuh_api"]),
     ("base64", &["store", "wazuh_api"]),
 ];
 

@@ -5,7 +5,7 @@ use mongodb::bson::{Bson, Document};
 use crate::json::Json;
 
 /// The fields that the product adds; everything else is the sender's.
-const OURS: [&str; 19] = [
+const OURS: [&str; 20] = [
     "_id",
     "agent_id",
     "_risk_score",
@@ -25,6 +25,7 @@ const OURS: [&str; 19] = [
     "_completed_at",
     "_completed_from",
     "_removed_at",
+    "_rule_from",
 ];
 
 /// Panics with the path of the first difference.

@@ -122,7 +122,10 @@ impl Mongod {
             // After a restart the set is there already.
             self.database("admin").run_command(initiate).run().ok();
         }
-        self.wait(|hello| matches!(hello.get_bool("isWritablePrimary"), Ok(true)));
+        let initiates_itself = self.setup.arguments.iter().any(|one| one == "--replSet");
+        self.wait(|hello| {
+            initiates_itself || matches!(hello.get_bool("isWritablePrimary"), Ok(true))
+        });
     }
 
     /// Kills mongod like a power cut does; the port refuses from now on.

@@ -7,6 +7,16 @@ use crate::http::{Connection, connect};
 use crate::service::Service;
 use crate::wazuh::Wazuh;
 
+/// A machine that is busy with other tests has a second to spare.
+#[track_caller]
+fn others_wait_no_longer(since: Instant) {
+    assert!(
+        since.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        since.elapsed()
+    );
+}
+
 fn service(name: &str, settings: &str) -> Service {
     let wazuh = Wazuh::new(name);
     wazuh.settings(&format!("[serve]\n{settings}\n"));
@@ -16,7 +26,9 @@ fn service(name: &str, settings: &str) -> Service {
 #[test]
 fn a_head_that_comes_drop_by_drop_is_cut() {
     let service = service("serve_loris", "header_timeout = \"1 s\"");
-    let mut slow: Vec<_> = (0..50).map(|_| connect(service.address)).collect();
+    service.get("/healthz", &[]);
+    let before = service.memory();
+    let mut slow: Vec<_> = (0..200).map(|_| connect(service.address)).collect();
     let begun = Instant::now();
     let mut cut = 0;
     while cut < slow.len() {
@@ -32,10 +44,21 @@ fn a_head_that_comes_drop_by_drop_is_cut() {
                 .is_err();
             cut += usize::from(gone);
         }
+        let asked = Instant::now();
         assert_eq!(service.get("/healthz", &[]).status, 200);
+        others_wait_no_longer(asked);
         std::thread::sleep(Duration::from_millis(100));
     }
-    assert!(service.metric("custom_mongo_connections") < 3.0);
+    // Those that were told so have two seconds to read it.
+    service.wait_for("/metrics", |page| {
+        let open = page.text();
+        let open = open
+            .lines()
+            .find_map(|line| line.strip_prefix("custom_mongo_connections "));
+        open.is_some_and(|open| open.parse::<f64>().unwrap() < 3.0)
+    });
+    let more = service.memory().saturating_sub(before);
+    assert!(more < 16 << 20, "{more} bytes more");
 }
 
 #[test]
@@ -83,46 +106,12 @@ fn a_thousand_idle_connections_leave_the_others_alone() {
             assert_eq!(answer.expect("whoever is not idle stays").status, 200);
         }
     }
-    let begun = Instant::now();
+    let asked = Instant::now();
     assert_eq!(service.get("/healthz", &[]).status, 200);
-    assert!(
-        begun.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        begun.elapsed()
-    );
+    others_wait_no_longer(asked);
     assert!(service.metric("custom_mongo_connections") <= 100.0);
     let more = service.memory().saturating_sub(before);
     assert!(more < 8 << 20, "{more} bytes more");
-}
-
-#[test]
-fn a_head_that_is_too_large_is_refused() {
-    let service = service("serve_heads", "");
-    let value = "x".repeat(64 * 1024);
-    let large = service.get("/healthz", &[("x-large", &value)]);
-    assert_eq!(large.status, 431);
-    let names: Vec<_> = (0..200).map(|number| format!("x-{number}")).collect();
-    let many: Vec<_> = names.iter().map(|name| (name.as_str(), "1")).collect();
-    assert_eq!(service.get("/healthz", &many).status, 431);
-    assert_eq!(service.get("/healthz", &many[..50]).status, 200);
-    let path = format!("/{}", "x".repeat(64 * 1024));
-    assert!(matches!(service.get(&path, &[]).status, 414 | 431));
-}
-
-#[test]
-fn what_is_no_http_ends_the_connection() {
-    let service = service("serve_nonsense", "");
-    for nonsense in [
-        &b"\x16\x03\x01\x02\x00\x01\x00"[..],
-        b"HELO\r\n\r\n",
-        b"GET / HTTP/9.9\r\n\r\n",
-    ] {
-        let mut connection = connect(service.address);
-        connection.send(nonsense).unwrap();
-        let status = connection.answer("GET").map(|answer| answer.status);
-        assert!(matches!(status, Ok(400 | 505) | Err(_)), "{status:?}");
-    }
-    assert_eq!(service.get("/healthz", &[]).status, 200);
 }
 
 #[test]
@@ -136,6 +125,9 @@ fn a_body_of_a_gigabyte_is_refused_before_it_comes() {
         connection.send(head.as_bytes()).unwrap();
         let sent = pour(&mut connection, 1 << 30);
         assert!(sent < 32 << 20, "{sent} bytes were taken");
+        let asked = Instant::now();
+        assert_eq!(service.get("/healthz", &[]).status, 200);
+        others_wait_no_longer(asked);
         let answer = connection.answer("POST").expect("an answer");
         assert!((400..500).contains(&answer.status), "{answer:?}");
     }

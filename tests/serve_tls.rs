@@ -17,8 +17,10 @@ use crate::scratch;
 use crate::service::Service;
 use crate::wazuh::Wazuh;
 
-/// Asks for /healthz; with our own certificate if one is given.
-fn ask(address: SocketAddr, ca: &Path, own: Option<&str>) -> Result<(Answer, Vec<u8>), String> {
+type Encrypted = Connection<StreamOwned<ClientConnection, TcpStream>>;
+
+/// Connects; with our own certificate if one is given. The handshake comes with the first request.
+fn connect(address: SocketAddr, ca: &Path, own: Option<&str>) -> Encrypted {
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_file(ca).unwrap())
@@ -38,7 +40,12 @@ fn ask(address: SocketAddr, ca: &Path, own: Option<&str>) -> Result<(Answer, Vec
     let tls = ClientConnection::new(Arc::new(config), name).unwrap();
     let tcp = TcpStream::connect(address).unwrap();
     tcp.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let mut connection = Connection::over(StreamOwned::new(tls, tcp));
+    Connection::over(StreamOwned::new(tls, tcp))
+}
+
+/// Asks for /healthz; the answer and the certificate that was shown.
+fn ask(address: SocketAddr, ca: &Path, own: Option<&str>) -> Result<(Answer, Vec<u8>), String> {
+    let mut connection = connect(address, ca, own);
     let answer = connection.ask("GET", "/healthz", &[], b"");
     let answer = answer.map_err(|error| error.to_string())?;
     let shown = connection.stream.conn.peer_certificates().unwrap();
@@ -150,5 +157,57 @@ fn a_handshake_that_never_comes_is_cut() {
             .0
             .status,
         200
+    );
+}
+
+#[test]
+fn a_flood_of_handshakes_leaves_the_others_alone() {
+    let folder = scratch::fresh("serve-tls-flood");
+    let wazuh = home(&folder, "max_connections = 100\n");
+    let service = Service::start(&wazuh);
+    let ca = folder.join("ca.pem");
+    let mut regular = connect(service.address, &ca, None);
+    assert_eq!(
+        regular.ask("GET", "/healthz", &[], b"").unwrap().status,
+        200
+    );
+    let before = service.memory();
+    let end = Instant::now() + Duration::from_secs(3);
+    let mut longest = Duration::ZERO;
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut kept = Vec::new();
+                while Instant::now() < end {
+                    // Some go on, some stay in the middle, and beyond the limit some are cut.
+                    let mut one = connect(service.address, &ca, None);
+                    one.ask("GET", "/healthz", &[], b"").ok();
+                    kept.push(TcpStream::connect(service.address).unwrap());
+                }
+            });
+        }
+        while Instant::now() < end {
+            let asked = Instant::now();
+            let answer = regular.ask("GET", "/healthz", &[], b"");
+            assert_eq!(answer.expect("whoever is not idle stays").status, 200);
+            longest = longest.max(asked.elapsed());
+        }
+    });
+    assert!(longest < Duration::from_secs(1), "{longest:?}");
+    let more = service.memory().saturating_sub(before);
+    assert!(more < 24 << 20, "{more} bytes more");
+}
+
+#[test]
+fn what_is_no_request_is_told_so_behind_tls_too() {
+    let folder = scratch::fresh("serve-tls-nonsense");
+    let wazuh = home(&folder, "");
+    let service = Service::start(&wazuh);
+    let mut connection = connect(service.address, &folder.join("ca.pem"), None);
+    connection.send(b"NONSENSE\r\n\r\n").unwrap();
+    let answer = connection.answer("GET").unwrap();
+    assert_eq!(
+        (answer.status, &answer.json()["status"]),
+        (400, &"error".into())
     );
 }

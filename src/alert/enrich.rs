@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::bson::{self, Mark, Writer, tag};
-use super::convert::{self, Reserved};
+use super::bson::{Mark, Writer, tag};
+use super::convert;
 use super::defect::{Defects, What};
 use super::identity::{self, Identity};
 use super::redact::Redactor;
 use super::{Alert, Level, NotAnAlert, time, trim};
 
+mod parts;
 mod settings;
 mod source;
 
@@ -22,7 +23,7 @@ pub const SCHEMA: i64 = 1;
 
 /// Names at the top of a document that are ours; an alert's own field of such a name moves to
 /// `_original`.
-const OURS: [&str; 18] = [
+const OURS: [&str; 19] = [
     "_id",
     "_agent",
     "_assessment_category",
@@ -36,6 +37,7 @@ const OURS: [&str; 18] = [
     "_raw",
     "_redacted",
     "_risk_score",
+    "_rule_from",
     "_schema",
     "_site",
     "_source",
@@ -146,6 +148,11 @@ impl Enricher {
         })
     }
 
+    /// Where the bands of risk begin.
+    pub fn bands(&self) -> &Bands {
+        &self.settings.risk
+    }
+
     /// From now on alerts of these agents carry what is known of them, in `_agent`.
     pub fn know(&mut self, agents: Arc<Agents>) {
         self.agents = agents;
@@ -170,10 +177,10 @@ impl Enricher {
         let begin = begin(&mut self.out);
         let body = self.out.len();
         let reserved = convert::fields(text, &mut self.out, &mut defects, is_ours)?;
-        write_original(&reserved, &mut self.out, &mut defects)?;
+        parts::original(&reserved, &mut self.out, &mut defects)?;
         let lost = defects.is_lossy().then_some(raw);
         let facts = self.facts(&mut defects, lost);
-        write_options(receipt.options, &mut self.out, &mut defects);
+        parts::options(receipt.options, &mut self.out, &mut defects);
         self.redact_and_keep(body, lost);
         let expires_at = self.expire_at(&facts, receipt);
         self.add(&facts, receipt, &defects, expires_at);
@@ -255,7 +262,7 @@ impl Enricher {
     fn redact_and_keep(&mut self, body: usize, lost: Option<&[u8]>) {
         if self.redactor.is_off() {
             if let Some(raw) = lost {
-                write_raw(raw, &mut self.out);
+                parts::raw_text(raw, &mut self.out);
             }
             return;
         }
@@ -300,7 +307,8 @@ impl Enricher {
         if let Some(at) = expires_at {
             out.date("_expire_at", at);
         }
-        write_agent(self.agents.get(&facts.agent_id), &facts.labels, out);
+        parts::rule(out);
+        parts::agent(self.agents.get(&facts.agent_id), &facts.labels, out);
         if !defects.is_empty() {
             defects.write(out);
         }
@@ -341,81 +349,4 @@ fn set_id(out: &mut Writer, id: &Identity) {
     if let Some(place) = out.buffer().get_mut(ID_AT..ID_AT + identity::LENGTH) {
         place.copy_from_slice(id);
     }
-}
-
-fn write_original(
-    reserved: &[Reserved<'_>],
-    out: &mut Writer,
-    defects: &mut Defects,
-) -> Result<(), NotAnAlert> {
-    if reserved.is_empty() {
-        return Ok(());
-    }
-    out.key(tag::DOCUMENT, b"_original");
-    let original = out.open();
-    let mut written: Vec<&str> = Vec::new();
-    for field in reserved {
-        if written.contains(&field.name.as_str()) {
-            defects.note_field(&format!("_original.{}", field.name), What::RepeatedKey);
-            continue;
-        }
-        written.push(&field.name);
-        convert::value(&field.name, field.value, 2, out, defects)?;
-    }
-    out.close(original);
-    Ok(())
-}
-
-fn write_options(options: &[u8], out: &mut Writer, defects: &mut Defects) {
-    let text = options.trim_ascii();
-    if text.is_empty() {
-        return;
-    }
-    let before = out.len();
-    if convert::value("_options", text, 1, out, defects).is_err() {
-        out.truncate(before);
-        out.string("_options", &String::from_utf8_lossy(text));
-        defects.note_field("_options", What::Options);
-    }
-}
-
-/// The original text: as text if it is UTF-8, else as binary.
-fn write_raw(raw: &[u8], out: &mut Writer) {
-    match std::str::from_utf8(raw) {
-        Ok(text) => out.string("_raw", text),
-        Err(_) => out.binary("_raw", raw),
-    }
-}
-
-/// What is known of the agent, and the labels of the settings, which count before its own.
-fn write_agent(known: Option<&Vec<u8>>, labels: &[(String, String)], out: &mut Writer) {
-    let known = known.map_or(&[][..], Vec::as_slice);
-    if known.is_empty() && labels.is_empty() {
-        return;
-    }
-    out.key(tag::DOCUMENT, b"_agent");
-    let agent = out.open();
-    let mut own = &[][..];
-    for field in bson::elements(known) {
-        if field.name == b"labels" && field.tag == tag::DOCUMENT {
-            own = field.value;
-        } else {
-            out.key(field.tag, field.name);
-            out.raw(field.value);
-        }
-    }
-    if !own.is_empty() || !labels.is_empty() {
-        out.key(tag::DOCUMENT, b"labels");
-        let list = out.open();
-        let is_set = |name: &[u8]| labels.iter().any(|(ours, _)| ours.as_bytes() == name);
-        for field in bson::elements(own).filter(|field| !is_set(field.name)) {
-            out.key(field.tag, field.name);
-            out.raw(field.value);
-        }
-        for (name, value) in labels {
-            out.string(&name.replace('\0', ""), value);
-        }
-        out.close(list);
-    }
-    out.close(agent);
 }

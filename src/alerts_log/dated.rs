@@ -62,11 +62,11 @@ impl Day {
     }
 
     /// Where Wazuh puts the files of this day's month: `2025/Jun`.
-    #[cfg(test)]
-    pub(super) fn folder(self) -> String {
+    #[must_use]
+    pub fn folder(self) -> String {
         let (year, month, _) = self.date();
         let month = usize::try_from(month - 1).unwrap_or_default();
-        format!("{year}/{}", MONTHS[month])
+        format!("{year}/{}", MONTHS.get(month).unwrap_or(&""))
     }
 }
 

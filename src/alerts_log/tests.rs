@@ -53,6 +53,14 @@ impl Log {
         log
     }
 
+    /// A log of so many lines, and a reader who stands at its beginning.
+    fn followed(lines: usize) -> (Self, Tail) {
+        let mut log = Self::new();
+        log.append(lines);
+        let tail = log.tail(Start::Beginning);
+        (log, tail)
+    }
+
     fn live(&self) -> PathBuf {
         self.folder.path().join("alerts.json")
     }

@@ -58,7 +58,7 @@ impl<'a> Way<'a> {
 
     /// The folder of this destination for the files of one command.
     pub(super) fn folder(&self, command: &str) -> Result<PathBuf> {
-        let folder = self.home.state().join(command).join(&self.destination);
+        let folder = folder(self.home, command, &self.destination);
         let made = DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -68,11 +68,7 @@ impl<'a> Way<'a> {
     }
 
     pub(super) fn bulk(&self, task: Task, patience: Duration) -> Result<Bulk, store::Error> {
-        Bulk::start(
-            Store::open_for_bulk(&self.settings.store, CONNECT)?,
-            task,
-            patience,
-        )
+        Bulk::start(Store::open(&self.settings.store, CONNECT)?, task, patience)
     }
 
     /// What `collect` knows of the agents, if alerts shall carry it and it is time to look again.
@@ -110,6 +106,11 @@ impl<'a> Way<'a> {
         let (screen, spool) = (&self.screen, &self.spool);
         Ok(Feed::new(purpose, window, source, enricher, screen, spool))
     }
+}
+
+/// Where a command keeps its files for a destination.
+pub(super) fn folder(home: &Home, command: &str, destination: &str) -> PathBuf {
+    home.state().join(command).join(destination)
 }
 
 /// Gives a piece of a file to the feed.

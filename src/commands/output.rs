@@ -28,7 +28,7 @@ pub(super) fn json(value: &Value) {
 }
 
 /// Writes bytes to stdout as they are.
-pub(super) fn bytes(bytes: &[u8]) {
+pub fn bytes(bytes: &[u8]) {
     ignore(io::stdout().write_all(bytes));
 }
 

@@ -39,13 +39,22 @@ impl<'a> Spools<'a> {
     /// Names the folder.
     pub fn open(settings: &'a Settings, home: &'a Home, format: Format) -> Result<Self> {
         home.enter()?;
-        let current = settings.store.destination().ok();
-        Ok(Self {
+        Ok(Self::look(settings, home, format))
+    }
+
+    /// As they are, for whoever only looks: makes no folder.
+    pub(super) fn look(settings: &'a Settings, home: &'a Home, format: Format) -> Self {
+        Self {
             settings,
             home,
-            current,
+            current: settings.store.destination().ok(),
             format,
-        })
+        }
+    }
+
+    /// Each destination's spool in numbers.
+    pub(super) fn describe_all(&self) -> Result<Vec<Value>> {
+        self.all()?.iter().map(|name| self.describe(name)).collect()
     }
 
     fn spool(&self, destination: &str) -> Spool {
@@ -76,10 +85,7 @@ impl<'a> Spools<'a> {
     ///
     /// What cannot be read.
     pub fn status(&self) -> Result<u8> {
-        let mut rows = Vec::new();
-        for name in self.all()? {
-            rows.push(self.describe(&name)?);
-        }
+        let rows = self.describe_all()?;
         if self.format == Format::Json {
             output::json(&json!({ "destinations": rows }));
             return Ok(status::DONE);
@@ -274,6 +280,10 @@ pub(super) struct Other {
 }
 
 impl Other {
+    pub(super) fn destination(&self) -> &str {
+        &self.destination
+    }
+
     pub(super) fn describe(&self) -> String {
         let (pending, destination) = (self.pending, &self.destination);
         let name = self.name.as_deref().unwrap_or("another MongoDB");

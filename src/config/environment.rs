@@ -48,7 +48,7 @@ pub(super) fn apply(table: &mut Table, env_file: Option<&Path>) -> Result<(), Fa
 }
 
 /// Whether any variable of ours is set.
-pub(super) fn is_used() -> bool {
+pub fn is_used() -> bool {
     let is_setting = |name: &str| is_ours(name) && !OTHERS.contains(&name);
     std::env::vars_os().any(|(name, _)| name.to_str().is_some_and(is_setting))
 }

@@ -70,8 +70,13 @@ impl Layout {
         PathBuf::from("/etc/cron.d/custom-mongo")
     }
 
-    /// A unit of systemd: `custom-mongo.service` (serve), `custom-mongo-follow.service`,
-    /// `custom-mongo-collect.service`, `custom-mongo-collect.timer`.
+    /// How logrotate turns `logs/integrations.log`, which Wazuh never does.
+    pub fn logrotate(&self) -> PathBuf {
+        PathBuf::from("/etc/logrotate.d/custom-mongo")
+    }
+
+    /// A unit of systemd: `custom-mongo.service` (serve), `custom-mongo-follow.service`, and
+    /// `custom-mongo-collect` and `custom-mongo-drain`, each a `.service` and a `.timer`.
     pub fn unit(&self, name: &str) -> PathBuf {
         Path::new("/etc/systemd/system").join(name)
     }

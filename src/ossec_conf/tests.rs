@@ -138,3 +138,20 @@ fn a_file_that_wazuh_cannot_read_is_an_error_with_the_line() {
     assert!(fault.to_string().starts_with("line 2: "), "{fault}");
     assert!(log_alert_level("<a>").is_err());
 }
+
+#[test]
+fn alerts_json_is_on_unless_the_last_word_is_no() {
+    let off = |words: &[&str]| {
+        let all = words
+            .iter()
+            .map(|word| format!("<global><jsonout_output>{word}</jsonout_output></global>"));
+        is_json_off(&format!(
+            "<ossec_config>{}</ossec_config>",
+            all.collect::<String>()
+        ))
+    };
+    assert_eq!(off(&[]), Ok(false));
+    assert_eq!(off(&["yes"]), Ok(false));
+    assert_eq!(off(&["yes", "no"]), Ok(true));
+    assert_eq!(off(&["no", "yes"]), Ok(false));
+}

@@ -8,7 +8,7 @@ use std::time::Instant;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::sys::socket::{getsockopt, sockopt};
 
-use super::{ANSWER_HEAD, Answer, Duration, Frame, Path, is_trusted};
+use super::{ANSWER_HEAD, Answer, Duration, Frame, Key, Path, is_trusted};
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -41,14 +41,38 @@ impl From<io::Error> for NoAnswer {
 ///
 /// There is no clear answer; whether the alert was kept is not known.
 pub fn hand_over(path: &Path, frame: &Frame<'_>, within: Duration) -> Result<Answer, NoAnswer> {
-    let end = Instant::now() + within;
+    let bytes = frame.encode().ok_or_else(|| broken("too large"))?;
+    converse(path, &bytes, Instant::now() + within)
+}
+
+/// Whose settings the service at the socket has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Terms {
+    /// Ours.
+    Same,
+    /// Others: hooks go their own way.
+    Others,
+}
+
+/// Asks without an alert. Nothing is counted or logged for it there.
+///
+/// # Errors
+///
+/// As `hand_over`.
+pub fn ask(path: &Path, key: Key, within: Duration) -> Result<Terms, NoAnswer> {
+    match converse(path, &key.question(), Instant::now() + within)? {
+        Answer::Elsewhere => Ok(Terms::Others),
+        _ => Ok(Terms::Same),
+    }
+}
+
+fn converse(path: &Path, bytes: &[u8], end: Instant) -> Result<Answer, NoAnswer> {
     let mut stream = connect_at_once(path)?;
     let peer = getsockopt(&stream, sockopt::PeerCredentials).map_err(io::Error::from)?;
     if !is_trusted(peer.uid(), peer.gid()) {
         return Err(broken("it belongs to another user"));
     }
-    let bytes = frame.encode().ok_or_else(|| broken("too large"))?;
-    write(&mut stream, &bytes, end)?;
+    write(&mut stream, bytes, end)?;
     let mut head = [0; ANSWER_HEAD];
     read(&mut stream, &mut head, end)?;
     let [code, _, low, high] = head;

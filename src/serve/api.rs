@@ -10,6 +10,7 @@ pub(super) mod stream;
 
 mod answer;
 mod kinds;
+mod named;
 mod parameters;
 
 use super::auth::Caller;

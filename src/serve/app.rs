@@ -14,6 +14,7 @@ use super::ingest::{Ingest, Setup};
 use super::metrics::Metrics;
 use super::tokens::{TokenFile, Tokens};
 use super::{Fault, Parts, Settings};
+use crate::alert::enrich::Bands;
 use crate::relay;
 use crate::spool::Spool;
 use crate::store::Reader;
@@ -27,6 +28,8 @@ pub(super) struct App {
     pub(super) settings: Settings,
     /// The site of this installation.
     pub(super) site: String,
+    /// What Wazuh 5's words for levels stand for.
+    pub(super) bands: Bands,
     /// Where the API's answers come from.
     pub(super) reader: Reader,
     /// Where hooks hand their alerts over, if they do.
@@ -58,6 +61,7 @@ impl App {
         let destination = parts.store.destination();
         let destination = destination.map_err(|error| Fault::Settings(error.to_string()))?;
         let spool = Spool::new(parts.home.state(), &destination, &parts.spool);
+        let bands = parts.enricher.bands().clone();
         let ingest = Ingest::start(Setup {
             store: parts.store.clone(),
             spool: spool.clone(),
@@ -76,6 +80,7 @@ impl App {
             tokens,
             rates: Rates::new(&parts.serve),
             site: parts.site,
+            bands,
             streams: api::stream::places(parts.serve.max_streams.0),
             settings: parts.serve,
             reader: Reader::new(&parts.store),

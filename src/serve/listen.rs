@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::server::TlsStream;
 
 use super::app::App;
 use super::connection::{self, Activity, Peer, Phase, Stream};
@@ -113,10 +115,7 @@ impl Door {
         }
         let door = Arc::clone(self);
         tokio::spawn(async move {
-            tokio::select! {
-                () = door.talk(stream, address, &activity) => {}
-                () = activity.is_cut() => {}
-            }
+            door.talk(stream, address, &activity).await;
             door.open().all.remove(&number);
             door.app.metrics.connections.set(door.count());
         });
@@ -125,10 +124,11 @@ impl Door {
     async fn talk(&self, stream: TcpStream, address: SocketAddr, activity: &Arc<Activity>) {
         let stream = match &self.tls {
             None => Stream::Plain(stream),
-            Some(tls) => match tls.acceptor().accept(stream).await {
-                Ok(stream) => Stream::Tls(Box::new(stream)),
+            Some(tls) => match shaken(tls, stream, activity).await {
+                Some(Ok(stream)) => Stream::Tls(Box::new(stream)),
                 // A client without a certificate, a scanner: no more than that.
-                Err(error) => return log::info!("{address}: TLS: {error}"),
+                Some(Err(error)) => return log::info!("{address}: TLS: {error}"),
+                None => return,
             },
         };
         let (routes, stopping) = (self.routes.clone(), self.app.stopping());
@@ -154,13 +154,9 @@ impl Door {
 
     /// Everybody is busy: says so as far as that takes no waiting.
     fn refuse(&self, stream: &TcpStream) {
-        const BODY: &str = r#"{"status":"error","message":"Too many connections"}"#;
-        let answer = format!(
-            "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{BODY}",
-            BODY.len()
-        );
+        let answer = connection::refusal(StatusCode::SERVICE_UNAVAILABLE, "Too many connections");
         if self.tls.is_none()
-            && let Err(error) = stream.try_write(answer.as_bytes())
+            && let Err(error) = stream.try_write(&answer)
         {
             log::debug!("a connection beyond the limit: {error}");
         }
@@ -168,6 +164,18 @@ impl Door {
 
     fn open(&self) -> std::sync::MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The handshake; none if it took too long.
+async fn shaken(
+    tls: &Tls,
+    stream: TcpStream,
+    activity: &Activity,
+) -> Option<std::io::Result<TlsStream<TcpStream>>> {
+    tokio::select! {
+        shaken = tls.acceptor().accept(stream) => Some(shaken),
+        () = activity.is_cut() => None,
     }
 }
 

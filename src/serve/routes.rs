@@ -53,7 +53,7 @@ pub(super) fn routes(app: &Arc<App>) -> Router {
         .merge(read)
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
-        .layer(CatchPanicLayer::custom(panicked))
+        .layer(net())
         .layer(compression())
         .layer(cors(&app.settings.cors_origins.0))
         .layer(from_fn_with_state(Arc::clone(app), access::around))
@@ -67,6 +67,11 @@ async fn unknown() -> Error {
 async fn wrong_method(request: Request) -> Error {
     let why = format!("{} is not for this path", request.method());
     Error::new(StatusCode::METHOD_NOT_ALLOWED, why)
+}
+
+/// A panic in a handler is the answer 500, and nobody else's trouble.
+fn net() -> CatchPanicLayer<fn(Box<dyn std::any::Any + Send>) -> Response> {
+    CatchPanicLayer::custom(panicked)
 }
 
 /// The panic itself is on stderr already.
@@ -113,4 +118,47 @@ fn cors(origins: &[String]) -> CorsLayer {
             HeaderName::from_static("x-request-id"),
         ])
         .max_age(Duration::from_secs(600))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::Pin;
+
+    use axum::body::{Body, HttpBody};
+    use hyper::service::Service;
+    use hyper_util::service::TowerToHyperService;
+
+    use super::*;
+
+    async fn broken() -> &'static str {
+        panic!("mongodb://user:secret@host")
+    }
+
+    #[test]
+    fn a_panic_is_an_answer_that_says_nothing_and_the_next_request_is_served() {
+        let routes = Router::new()
+            .route("/broken", get(broken))
+            .route("/whole", get(|| async { "whole" }))
+            .layer(net());
+        let routes = TowerToHyperService::new(routes);
+        let ask = async |path: &str| {
+            let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+            let mut answer = routes.call(request).await.unwrap();
+            let body = answer.body_mut();
+            let body = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await;
+            let body = body.unwrap().unwrap().into_data().unwrap();
+            (
+                answer.status().as_u16(),
+                String::from_utf8(body.to_vec()).unwrap(),
+            )
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let (status, body) = runtime.block_on(ask("/broken"));
+        assert_eq!(status, 500);
+        assert_eq!(body, r#"{"status":"error","message":"Internal error"}"#);
+        assert_eq!(runtime.block_on(ask("/whole")), (200, "whole".to_owned()));
+    }
 }

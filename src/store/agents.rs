@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use mongodb::bson::{DateTime, RawDocument, RawDocumentBuf, doc};
-use mongodb::{Collection, Database};
+use mongodb::Database;
+use mongodb::bson::{DateTime, RawDocument, doc};
 
 use super::inventory::{parse_id, set_removed};
 use super::operations::Operations;
-use super::{Error, Store, refusal};
+use super::{Error, Store, command, refusal};
 use crate::alert::bson::{Writer, elements, tag};
 use crate::inventory::{AGENTS, Hash, Id, Item};
 
@@ -88,14 +88,16 @@ impl Store {
 }
 
 async fn known(database: Database, site: &str) -> Result<Vec<KnownAgent>, Error> {
-    let collection: Collection<RawDocumentBuf> = database.collection(AGENTS.collection);
     let sorted = |error: mongodb::error::Error| refusal::sort(&error);
     let fields = doc! { "agent_id": 1, "_node": 1, "_hash": 1, "status": 1, "_removed_at": 1 };
-    let find = collection.find(doc! { "_site": site }).projection(fields);
-    let mut cursor = find.batch_size(5000).await.map_err(sorted)?;
+    let find = doc! {
+        "find": AGENTS.collection, "filter": { "_site": site }, "projection": fields,
+        "batchSize": 5000,
+    };
+    let mut cursor = command::query(&database, find).await.map_err(sorted)?;
     let mut found = Vec::new();
-    while cursor.advance().await.map_err(sorted)? {
-        found.extend(parse(cursor.current()));
+    while let Some(document) = cursor.next().await.map_err(sorted)? {
+        found.extend(parse(&document));
     }
     Ok(found)
 }

@@ -12,7 +12,7 @@ use mongodb::Database;
 use tokio::sync::{mpsc as queue, watch};
 use tokio::task::LocalSet;
 
-use super::{Batch, Error, Indexes, Store, Written, alerts, completion, indexes};
+use super::{Batch, Error, Indexes, Retries, Store, Written, alerts, completion, indexes};
 
 /// How many batches are under way at once: one is written while the other travels (measured: a
 /// third gains nothing on a loopback, and little on a line of 30 ms).
@@ -242,7 +242,7 @@ impl Worker {
             Task::Look => Ok((alerts::look(&self.database, batch).await?, 0)),
             Task::Insert => {
                 let mut written = vec![Written::AlreadyThere; batch.len()];
-                alerts::insert_batch(&self.database, batch, &all, &mut written).await?;
+                self.insert(batch, &all, &mut written).await?;
                 let completed = completion::complete(&self.database, batch, &written).await?;
                 Ok((written, completed))
             }
@@ -252,10 +252,19 @@ impl Worker {
                     .into_iter()
                     .filter(|place| written.get(*place) == Some(&Written::New))
                     .collect();
-                alerts::insert_batch(&self.database, batch, &missing, &mut written).await?;
+                self.insert(batch, &missing, &mut written).await?;
                 Ok((written, 0))
             }
         }
+    }
+
+    async fn insert(
+        &self,
+        batch: &Batch,
+        places: &[usize],
+        written: &mut [Written],
+    ) -> Result<(), Error> {
+        alerts::insert_batch(&self.database, batch, places, written, Retries::Sender).await
     }
 
     fn may_wait(&self, began: Instant) -> bool {

@@ -3,10 +3,10 @@
 
 use std::sync::Once;
 
-use mongodb::bson::{Document, RawDocument, RawDocumentBuf, doc, rawdoc};
-use mongodb::{Collection, Database};
+use mongodb::Database;
+use mongodb::bson::{RawDocument, RawDocumentBuf, doc, rawdoc};
 
-use super::{Batch, Error, Written, alerts, refusal};
+use super::{Batch, Error, Written, alerts, command, refusal};
 use crate::alert::completion;
 use crate::alert::enrich::Source;
 
@@ -59,8 +59,9 @@ async fn by_hook(
         "_source": Source::Hook.name(),
         "_completed_at": { "$exists": false },
     };
-    let collection: Collection<RawDocumentBuf> = database.collection(alerts::NAME);
-    alerts::all(collection.find(wanted)).await
+    let find = doc! { "find": alerts::NAME, "filter": wanted };
+    let found = command::all(database, find).await;
+    found.map_err(|error| refusal::sort(&error))
 }
 
 /// Whether the document was still the one that was seen.
@@ -68,6 +69,9 @@ async fn replace(database: &Database, stored: &RawDocument, richer: &[u8]) -> Re
     let Ok(richer) = RawDocumentBuf::from_bytes(richer.to_vec()) else {
         return Ok(false);
     };
+    let sorted = |error: mongodb::error::Error| refusal::sort(&error);
+    let concern = command::write_concern(database).map_err(sorted)?;
+    let concern = RawDocumentBuf::try_from(&concern).map_err(|error| sorted(error.into()))?;
     let query = rawdoc! {
         "_id": stored.get_str("_id").unwrap_or_default(),
         "$expr": { "$eq": ["$$ROOT", { "$literal": stored.to_owned() }] },
@@ -75,9 +79,10 @@ async fn replace(database: &Database, stored: &RawDocument, richer: &[u8]) -> Re
     let command = rawdoc! {
         "update": alerts::NAME,
         "updates": [{ "q": query, "u": richer }],
-        "writeConcern": alerts::concern(database)?,
+        "writeConcern": concern,
     };
-    let reply: Document = match database.run_raw_command(command).await {
+    // Once: at a second try it would be another document than the one that was seen.
+    let reply = match database.run_raw_command(command).await {
         Ok(reply) => reply,
         Err(error) => return refused(&error),
     };

@@ -4,11 +4,10 @@
 
 use std::time::Duration;
 
+use mongodb::Database;
 use mongodb::bson::{Bson, DateTime, Document, doc};
-use mongodb::options::IndexOptions;
-use mongodb::{Collection, Database, IndexModel};
 
-use super::{Error, Store, refusal, states};
+use super::{Error, Indexes, Store, command, indexes, refusal, states, writes};
 
 /// Agents in one question; MongoDB takes the list apart into that many places of the index.
 const AGENTS: usize = 200;
@@ -30,22 +29,8 @@ impl Store {
     ///
     /// `Unavailable`.
     pub fn may_expire(&self, collection: &str, within: Duration) -> Result<bool, Error> {
-        let collection: Collection<Document> = self.database().collection(collection);
-        let work = async move {
-            let options = IndexOptions::builder()
-                .name("expire".to_owned())
-                .sparse(true)
-                .expire_after(Duration::ZERO)
-                .build();
-            let keys = doc! { "_expire_at": 1 };
-            let index = IndexModel::builder().keys(keys).options(options).build();
-            match collection.create_indexes([index]).await {
-                Ok(_) => Ok(true),
-                Err(error) if refusal::is_unauthorized(&error) => Ok(false),
-                Err(error) => Err(refusal::sort(&error)),
-            }
-        };
-        self.limit(within, work)
+        let work = indexes::create_expiry(self.database(), collection);
+        Ok(self.limit(within, work)? != Indexes::NotAllowed)
     }
 
     /// Marks the past of these agents; gives how many documents were marked.
@@ -104,8 +89,9 @@ async fn update(
     mark: Document,
 ) -> Result<u64, Error> {
     let update = doc! { "q": which, "u": mark, "multi": true };
-    let command = doc! { "update": collection, "updates": [update] };
-    let answer = database.run_command(command).await;
+    let concern = command::write_concern(&database).map_err(|error| refusal::sort(&error))?;
+    let update = doc! { "update": collection, "updates": [update], "writeConcern": concern };
+    let answer = command::run(&database, update).await;
     let answer = answer.map_err(|error| refusal::sort(&error))?;
     if let Some(Bson::Document(error)) = answer
         .get_array("writeErrors")
@@ -115,6 +101,6 @@ async fn update(
         let why = refusal::one_line(error.get_str("errmsg").unwrap_or_default());
         return Err(Error::Unavailable(format!("{collection}: {why}")));
     }
-    let marked = answer.get_i32("nModified").unwrap_or_default();
-    Ok(u64::try_from(marked).unwrap_or_default())
+    writes::confirmed(&answer)?;
+    Ok(command::number(&answer, "nModified"))
 }

@@ -3,15 +3,12 @@
 //! only what is returned is read. `_id` is in none: it would take more than all other fields
 //! together (measured on Wazuh's samples: 175 bytes an alert for all of these, 11 % of the data).
 
-use std::time::Duration;
-
+use mongodb::Database;
 use mongodb::bson::{Document, doc};
-use mongodb::options::IndexOptions;
-use mongodb::{Collection, Database, IndexModel};
 
-use super::{Error, Indexes, alerts, refusal, runs, states};
+use super::{Error, Indexes, alerts, command, refusal, runs, states, writes};
 
-/// Levels from here on have an index of their own, which is small because they are rare.
+/// Levels from here on are rare enough to be worth merging, each from its own part of the index.
 pub(super) const GRAVE_LEVEL: i64 = 6;
 
 /// Everything by time; its other fields are what statistics count.
@@ -21,16 +18,13 @@ pub(super) const RISK: &str = "site_risk_time";
 pub(super) const RULE: &str = "site_rule_time";
 pub(super) const GROUP: &str = "site_group_time";
 pub(super) const MITRE: &str = "site_mitre_time";
-pub(super) const LEVEL: &str = "site_level_time";
+/// Numbers, and the words of Wazuh 5.
+pub(super) const LEVEL: &str = "site_levels_time";
 
-/// Name and keys of each.
-pub(super) fn models() -> Vec<IndexModel> {
+/// Each as `createIndexes` wants it: `key`, `name` and options.
+pub(super) fn models() -> Vec<Document> {
     // Sparse: while retention is off no alert has the field, and the index stays empty.
-    let expiry = IndexOptions::builder()
-        .name("expire".to_owned())
-        .sparse(true)
-        .expire_after(Duration::ZERO)
-        .build();
+    let expiry = doc! { "sparse": true, "expireAfterSeconds": 0 };
     vec![
         plain(
             TIME,
@@ -57,72 +51,61 @@ pub(super) fn models() -> Vec<IndexModel> {
             doc! { "_site": 1, "rule.mitre.id": 1, "_timestamp": -1, "agent_id": 1, "rule.id": 1, "rule.level": 1, "_risk_score": 1 },
             doc! { "rule.mitre.id": { "$exists": true } },
         ),
-        partial(
+        plain(
             LEVEL,
             doc! { "_site": 1, "rule.level": 1, "_timestamp": -1 },
-            doc! { "rule.level": { "$gte": GRAVE_LEVEL } },
         ),
-        IndexModel::builder()
-            .keys(doc! { "_expire_at": 1 })
-            .options(expiry)
-            .build(),
+        special("expire", doc! { "_expire_at": 1 }, expiry),
     ]
 }
 
-fn plain(name: &str, keys: Document) -> IndexModel {
-    let options = IndexOptions::builder().name(name.to_owned()).build();
-    IndexModel::builder().keys(keys).options(options).build()
+fn plain(name: &str, keys: Document) -> Document {
+    doc! { "key": keys, "name": name }
 }
 
-fn partial(name: &str, keys: Document, only: Document) -> IndexModel {
-    let options = IndexOptions::builder()
-        .name(name.to_owned())
-        .partial_filter_expression(only)
-        .build();
-    IndexModel::builder().keys(keys).options(options).build()
+fn partial(name: &str, keys: Document, only: Document) -> Document {
+    special(name, keys, doc! { "partialFilterExpression": only })
+}
+
+fn special(name: &str, keys: Document, options: Document) -> Document {
+    let mut index = plain(name, keys);
+    index.extend(options);
+    index
 }
 
 /// The indexes of a collection that `collect` fills; none for one that it does not know. `_site`
 /// stands first: nobody asks across sites.
-fn of_inventory(collection: &str) -> Vec<IndexModel> {
-    let named = |name: &str, keys: Document| {
-        let options = IndexOptions::builder().name(name.to_owned()).build();
-        IndexModel::builder().keys(keys).options(options).build()
-    };
+fn of_inventory(collection: &str) -> Vec<Document> {
     // The current rows of an agent (`_removed_at` null) in the order people read them, and its past.
     let of_agent = |sorted: Document| {
         let mut keys = doc! { "_site": 1, "agent_id": 1, "_removed_at": 1 };
         keys.extend(sorted);
-        named("agent_current", keys)
+        plain("agent_current", keys)
     };
     match collection {
         "agents" => vec![
-            named("agent", doc! { "_site": 1, "agent_id": 1 }),
-            named("status", doc! { "_site": 1, "_removed_at": 1, "status": 1 }),
+            plain("agent", doc! { "_site": 1, "agent_id": 1 }),
+            plain("status", doc! { "_site": 1, "_removed_at": 1, "status": 1 }),
         ],
         "software_inventory" => vec![
             of_agent(doc! { "name": 1 }),
             // Who has this package? The version decides over a vulnerability; it stands behind the
             // agent, since people read the answer by agent.
-            named(
+            plain(
                 "agents_of_package",
                 doc! { "_site": 1, "name": 1, "agent_id": 1, "version": 1, "_removed_at": 1 },
             ),
         ],
         "syscheck" => vec![of_agent(doc! { "mtime": -1 })],
-        states::NAME => vec![named(
+        states::NAME => vec![plain(
             "agent",
             doc! { "_site": 1, "agent_id": 1, "kind": 1 },
         )],
         runs::NAME => {
-            let options = IndexOptions::builder()
-                .name("started".to_owned())
-                .expire_after(runs::KEPT)
-                .build();
-            let keys = doc! { "started_at": 1 };
+            let expiry = doc! { "expireAfterSeconds": runs::KEPT_SECONDS };
             vec![
-                IndexModel::builder().keys(keys).options(options).build(),
-                named("site_started", doc! { "_site": 1, "started_at": -1 }),
+                special("started", doc! { "started_at": 1 }, expiry),
+                plain("site_started", doc! { "_site": 1, "started_at": -1 }),
             ]
         }
         _ => vec![of_agent(doc! {})],
@@ -138,19 +121,15 @@ pub(super) async fn create_for_inventory(
         .copied()
         .chain([states::NAME, runs::NAME]);
     for name in ours {
-        let collection: Collection<Document> = database.collection(name);
-        match collection.create_indexes(of_inventory(name)).await {
-            Ok(_) => {}
-            Err(error) if refusal::is_unauthorized(&error) => return Ok(Indexes::NotAllowed),
-            Err(error) => return Err(refusal::sort(&error)),
+        if let Indexes::NotAllowed = create_in(&database, name, of_inventory(name)).await? {
+            return Ok(Indexes::NotAllowed);
         }
     }
     Ok(Indexes::Created)
 }
 
 pub(super) async fn create_if_empty(database: Database) -> Result<Indexes, Error> {
-    let collection: Collection<Document> = database.collection(alerts::NAME);
-    match collection.estimated_document_count().await {
+    match command::count(&database, alerts::NAME).await {
         Ok(0) => create(database).await,
         Ok(_) => Ok(Indexes::LeftAlone),
         Err(error) => not_allowed(&error),
@@ -159,11 +138,27 @@ pub(super) async fn create_if_empty(database: Database) -> Result<Indexes, Error
 
 /// Creates those that are missing, however large the collection is.
 pub(super) async fn create(database: Database) -> Result<Indexes, Error> {
-    let collection: Collection<Document> = database.collection(alerts::NAME);
-    match collection.create_indexes(models()).await {
-        Ok(_) => Ok(Indexes::Created),
+    create_in(&database, alerts::NAME, models()).await
+}
+
+async fn create_in(
+    database: &Database,
+    collection: &str,
+    indexes: Vec<Document>,
+) -> Result<Indexes, Error> {
+    let concern = command::write_concern(database).map_err(|error| refusal::sort(&error))?;
+    let create = doc! { "createIndexes": collection, "indexes": indexes, "writeConcern": concern };
+    match command::run(database, create).await {
+        Ok(reply) => writes::confirmed(&reply).map(|()| Indexes::Created),
         Err(error) => not_allowed(&error),
     }
+}
+
+/// Lets MongoDB remove what has `_expire_at`; the index holds nothing else.
+pub(super) async fn create_expiry(database: Database, collection: &str) -> Result<Indexes, Error> {
+    let options = doc! { "expireAfterSeconds": 0, "sparse": true };
+    let expiry = special("expire", doc! { "_expire_at": 1 }, options);
+    create_in(&database, collection, vec![expiry]).await
 }
 
 /// Who may insert and no more still delivers.

@@ -1,12 +1,14 @@
-//! What an administrator wants to know about the MongoDB behind the settings. It has time, so it
-//! uses the driver's `sync` API.
+//! What an administrator wants to know about the MongoDB behind the settings.
 
 use std::time::{Duration, Instant};
 
+use mongodb::Database;
 use mongodb::bson::{Document, doc};
-use mongodb::sync::{Client, Database};
+use mongodb::error::{Error as DriverError, Result as Answer};
+use mongodb::options::ClientOptions;
 
-use super::{Error, Settings, alerts, connect, indexes, refusal};
+use super::operations::Operations;
+use super::{Error, Retries, Settings, Written, alerts, command, connect, indexes, refusal};
 
 /// The findings, in the order they were made.
 #[derive(Debug)]
@@ -36,34 +38,39 @@ pub struct Report {
 /// As `Store::open`.
 pub fn inspect(settings: &Settings, within: Duration) -> Result<Report, Error> {
     let runtime = connect::runtime()?;
-    let options = connect::within(
-        &runtime,
-        within,
-        settings,
-        connect::options(settings, within),
-    );
+    let report = connect::within(&runtime, within, settings, async {
+        connect::options(settings, within).await
+    });
+    // Each of its questions has the driver's own limit, but a server that freezes between them has none.
+    let report = report.and_then(|options| {
+        let asking = ask(options, settings);
+        connect::within(&runtime, within * 3, settings, asking)
+    });
     runtime.shutdown_background();
-    let options = options?;
-    let started = Instant::now();
-    let client =
-        Client::with_options(options).map_err(|error| connect::refused(&error, settings))?;
-    let database = client.database(&settings.database);
-    ask(&database, started).map_err(|error| connect::refused(&error, settings))
+    report
 }
 
-fn ask(database: &Database, started: Instant) -> mongodb::error::Result<Report> {
-    let hello = database.run_command(doc! { "hello": 1 }).run()?;
+async fn ask(options: ClientOptions, settings: &Settings) -> Result<Report, Error> {
+    let refused = |error: DriverError| connect::refused(&error, settings);
+    let started = Instant::now();
+    let client = mongodb::Client::with_options(options).map_err(refused)?;
+    let database = client.database(&settings.database);
+    report(&database, started).await.map_err(refused)
+}
+
+async fn report(database: &Database, started: Instant) -> Answer<Report> {
+    let hello = command::run(database, doc! { "hello": 1 }).await?;
     let connected_in = started.elapsed();
-    let build = database.run_command(doc! { "buildInfo": 1 }).run()?;
-    let collection = database.collection::<Document>(alerts::NAME);
+    let build = command::run(database, doc! { "buildInfo": 1 }).await?;
+    let round_trip = round_trip(database).await;
     Ok(Report {
         version: build.get_str("version").unwrap_or("unknown").to_owned(),
         replica_set: hello.get_str("setName").ok().map(str::to_owned),
         connected_in,
-        round_trip: round_trip(database).map_err(|error| refusal::sort(&error).to_string()),
-        may_insert: may_insert(database)?,
-        missing_indexes: missing_indexes(database),
-        alerts: collection.estimated_document_count().run()?,
+        round_trip: round_trip.map_err(|error| error.to_string()),
+        may_insert: may_insert(database).await?,
+        missing_indexes: missing_indexes(database).await,
+        alerts: command::count(database, alerts::NAME).await?,
         clock_skew_ms: clock_skew(&hello),
     })
 }
@@ -78,26 +85,35 @@ fn clock_skew(hello: &Document) -> i64 {
 /// Not in `alerts`: a hook that may delete alerts may do too much.
 const CHECKED: &str = "custom_mongo_check";
 
-fn round_trip(database: &Database) -> mongodb::error::Result<Duration> {
-    let collection = database.collection::<Document>(CHECKED);
+async fn round_trip(database: &Database) -> Result<Duration, Error> {
+    let sorted = |error: DriverError| refusal::sort(&error);
     let now = mongodb::bson::DateTime::now();
     let id = format!("check-{}-{}", std::process::id(), now.timestamp_millis());
+    let document = doc! { "_id": &id, "at": now };
+    let document = document.to_vec().map_err(|error| sorted(error.into()))?;
     let started = Instant::now();
-    collection
-        .insert_one(doc! { "_id": &id, "at": now })
-        .run()?;
-    collection.find_one(doc! { "_id": &id }).run()?;
-    collection.delete_one(doc! { "_id": &id }).run()?;
+    let written = alerts::insert(database, CHECKED, &[&document], Retries::Here).await?;
+    if let Some(Written::Rejected(why)) = written.into_iter().next() {
+        return Err(Error::Rejected(why));
+    }
+    let find = doc! { "find": CHECKED, "filter": { "_id": &id } };
+    command::one(database, find).await.map_err(sorted)?;
+    let mut delete = Operations::deletes();
+    delete.delete(&id);
+    if let Some((_, why)) = delete.run(database, CHECKED).await?.into_iter().next() {
+        return Err(Error::Rejected(why));
+    }
     let took = started.elapsed();
+    let concern = command::write_concern(database).map_err(sorted)?;
     // An empty collection that stays behind harms nobody.
-    collection.drop().run().ok();
+    drop(command::run(database, doc! { "drop": CHECKED, "writeConcern": concern }).await);
     Ok(took)
 }
 
 /// From `connectionStatus`, so that nothing has to be written.
-fn may_insert(database: &Database) -> mongodb::error::Result<bool> {
+async fn may_insert(database: &Database) -> Answer<bool> {
     let ask = doc! { "connectionStatus": 1, "showPrivileges": true };
-    let status = database.run_command(ask).run()?;
+    let status = command::run(database, ask).await?;
     let Ok(login) = status.get_document("authInfo") else {
         return Ok(true);
     };
@@ -133,20 +149,14 @@ fn grants_insert(privilege: &Document, database: &str) -> bool {
     inserts && (any || covers("db", database) && covers("collection", alerts::NAME))
 }
 
-fn missing_indexes(database: &Database) -> Vec<String> {
-    let collection = database.collection::<Document>(alerts::NAME);
-    let there: Vec<Document> = match collection.list_indexes().run() {
-        Ok(cursor) => cursor
-            .filter_map(Result::ok)
-            .map(|index| index.keys)
-            .collect(),
-        // NamespaceNotFound: nothing has been written yet.
-        Err(_) => Vec::new(),
-    };
-    let wanted = indexes::models();
-    let missing = wanted
-        .into_iter()
-        .filter(|index| !there.contains(&index.keys));
-    let name = |index: mongodb::IndexModel| index.options.and_then(|options| options.name);
+async fn missing_indexes(database: &Database) -> Vec<String> {
+    let list = command::list(database, doc! { "listIndexes": alerts::NAME }).await;
+    // NamespaceNotFound: nothing has been written yet.
+    let there = list.unwrap_or_default();
+    let key = |index: &Document| index.get_document("key").cloned().ok();
+    let there: Vec<_> = there.iter().map(key).collect();
+    let wanted = indexes::models().into_iter();
+    let missing = wanted.filter(|index| !there.contains(&key(index)));
+    let name = |index: Document| index.get_str("name").ok().map(str::to_owned);
     missing.filter_map(name).collect()
 }

@@ -5,11 +5,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use mongodb::Database;
 use mongodb::bson::{Bson, DateTime, Document, RawDocument, RawDocumentBuf, doc};
-use mongodb::{Collection, Database};
 
 use super::operations::Operations;
-use super::{Error, Store, Written, alerts, refusal};
+use super::{Error, Retries, Store, Written, alerts, command, refusal};
 use crate::alert::bson::{Writer, tag};
 use crate::inventory::{Hash, Id, Item, Kind, Owner, Versions};
 
@@ -73,11 +73,8 @@ impl Store {
     pub fn is_empty(&self, collection: &str, within: Duration) -> Result<bool, Error> {
         let database = self.database();
         let work = async move {
-            let collection: Collection<RawDocumentBuf> = database.collection(collection);
-            let found = collection
-                .find_one(doc! {})
-                .projection(doc! { "_id": 1 })
-                .await;
+            let find = doc! { "find": collection, "projection": { "_id": 1 } };
+            let found = command::one(&database, find).await;
             Ok(found.map_err(|error| refusal::sort(&error))?.is_none())
         };
         self.limit(within, work)
@@ -96,18 +93,16 @@ pub(super) fn of(owner: &Owner) -> Document {
 }
 
 async fn current(database: Database, kind: &Kind, owner: &Owner) -> Result<Vec<(Id, Hash)>, Error> {
-    let collection: Collection<RawDocumentBuf> = database.collection(kind.collection);
     let sorted = |error: mongodb::error::Error| refusal::sort(&error);
-    let mut cursor = collection
-        .find(of(owner))
-        .projection(doc! { "_hash": 1 })
-        .batch_size(5000)
-        .await
-        .map_err(sorted)?;
+    let find = doc! {
+        "find": kind.collection, "filter": of(owner), "projection": { "_hash": 1 },
+        "batchSize": 5000,
+    };
+    let mut cursor = command::query(&database, find).await.map_err(sorted)?;
     let mut found = Vec::new();
-    while cursor.advance().await.map_err(sorted)? {
+    while let Some(document) = cursor.next().await.map_err(sorted)? {
         // What somebody else put there with our `_site` is not ours to compare.
-        if let Some(known) = known(cursor.current()) {
+        if let Some(known) = known(&document) {
             found.push(known);
         }
     }
@@ -145,7 +140,7 @@ async fn write(
     let mut changed: Vec<&Item> = change.changed.iter().collect();
     for batch in change.new.chunks(BATCH) {
         let documents: Vec<&[u8]> = batch.iter().map(|item| item.bson.as_slice()).collect();
-        let answers = alerts::insert(&database, kind.collection, &documents).await?;
+        let answers = alerts::insert(&database, kind.collection, &documents, Retries::Here).await?;
         for (item, answer) in batch.iter().zip(answers) {
             match answer {
                 Written::New => {}
@@ -184,7 +179,7 @@ async fn replace(
             .filter_map(|item| aside(old.get(&Item::name(&item.id))?, at));
         let copies: Vec<Vec<u8>> = copies.collect();
         let copies: Vec<&[u8]> = copies.iter().map(Vec::as_slice).collect();
-        let answers = alerts::insert(database, kind.collection, &copies).await?;
+        let answers = alerts::insert(database, kind.collection, &copies, Retries::Here).await?;
         // Without its copy the old version must not be overwritten.
         let lost = answers.into_iter().find_map(|answer| match answer {
             Written::Rejected(why) => Some(format!("an old version cannot be kept: {why}")),
@@ -207,18 +202,14 @@ pub(super) async fn find(
     collection: &str,
     ids: &[String],
 ) -> Result<HashMap<String, RawDocumentBuf>, Error> {
-    let collection: Collection<RawDocumentBuf> = database.collection(collection);
-    let sorted = |error: mongodb::error::Error| refusal::sort(&error);
-    let cursor = collection.find(doc! { "_id": { "$in": ids } }).await;
-    let mut cursor = cursor.map_err(sorted)?;
-    let mut found = HashMap::new();
-    while cursor.advance().await.map_err(sorted)? {
-        let raw = cursor.current();
-        if let Ok(id) = raw.get_str("_id") {
-            found.insert(id.to_owned(), raw.to_owned());
-        }
-    }
-    Ok(found)
+    let find = doc! { "find": collection, "filter": { "_id": { "$in": ids } } };
+    let found = command::all(database, find).await;
+    let found = found.map_err(|error| refusal::sort(&error))?;
+    let named = found.into_iter().filter_map(|raw| {
+        let id = raw.get_str("_id").ok()?.to_owned();
+        Some((id, raw))
+    });
+    Ok(named.collect())
 }
 
 fn is_current(old: &RawDocument, item: &Item) -> bool {

@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mongodb::bson::{RawBsonRef, RawDocument, RawDocumentBuf, doc};
-use mongodb::{Collection, Database};
+use mongodb::Database;
+use mongodb::bson::{RawBsonRef, RawDocument, doc};
 
 use super::operations::Operations;
-use super::{Error, Store, refusal, states};
+use super::{Error, Store, command, refusal, states};
 use crate::alert::bson::{Writer, tag};
 use crate::inventory::Owner;
 
@@ -54,8 +54,8 @@ impl Store {
 }
 
 async fn read(database: Database, id: String) -> Result<KeepAlives, Error> {
-    let collection: Collection<RawDocumentBuf> = database.collection(states::NAME);
-    let found = collection.find_one(doc! { "_id": id }).await;
+    let find = doc! { "find": states::NAME, "filter": { "_id": id } };
+    let found = command::one(&database, find).await;
     let found = found.map_err(|error| refusal::sort(&error))?;
     Ok(found.map(|document| parse(&document)).unwrap_or_default())
 }

@@ -3,12 +3,10 @@
 
 use std::time::Duration;
 
+use mongodb::Database;
 use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
-use mongodb::error::ErrorKind;
-use mongodb::options::ReturnDocument;
-use mongodb::{Collection, Database};
 
-use super::{Error, Store, refusal};
+use super::{Error, Store, command, refusal, writes};
 
 const NAME: &str = "leases";
 /// The code of a duplicate key (<https://www.mongodb.com/docs/manual/reference/error-codes/>).
@@ -66,16 +64,15 @@ fn ends(lasts: Duration) -> Document {
 }
 
 async fn acquire(database: Database, claim: &Claim) -> Result<Result<Lease, String>, Error> {
-    let collection: Collection<Document> = database.collection(NAME);
     let token = ObjectId::new();
-    let mut found = take(&collection, claim, token).await;
+    let mut found = take(&database, claim, token).await;
     // Two that ask for a lease that never was may both try to insert it.
     if found.as_ref().is_err_and(is_duplicate) {
-        found = take(&collection, claim, token).await;
+        found = take(&database, claim, token).await;
     }
-    let found = found
-        .map_err(|error| refusal::sort(&error))?
-        .unwrap_or_default();
+    let reply = found.map_err(|error| refusal::sort(&error))?;
+    writes::confirmed(&reply)?;
+    let found = reply.get_document("value").cloned().unwrap_or_default();
     if found
         .get_object_id("token")
         .is_ok_and(|holder| holder == token)
@@ -87,12 +84,12 @@ async fn acquire(database: Database, claim: &Claim) -> Result<Result<Lease, Stri
 }
 
 /// Takes the lease if it is free, and gives it as it is then. One step on the server: each field is
-/// either ours now or what it was.
+/// either ours now or what it was. Ours stays ours when the step is made twice.
 async fn take(
-    collection: &Collection<Document>,
+    database: &Database,
     claim: &Claim,
     token: ObjectId,
-) -> mongodb::error::Result<Option<Document>> {
+) -> mongodb::error::Result<Document> {
     let ended = doc! { "$lte": [{ "$ifNull": ["$expires_at", DateTime::MIN] }, "$$NOW"] };
     // Literals: a name that begins with `$` is a text all the same.
     let place = doc! { "$literal": &claim.place };
@@ -107,15 +104,15 @@ async fn take(
         "acquired_at": or_kept("$$NOW".into(), "acquired_at"),
         "expires_at": or_kept(ends(claim.lasts).into(), "expires_at"),
     } };
-    collection
-        .find_one_and_update(doc! { "_id": &claim.name }, vec![update])
-        .upsert(true)
-        .return_document(ReturnDocument::After)
-        .await
+    let command = doc! {
+        "findAndModify": NAME, "query": { "_id": &claim.name }, "update": [update],
+        "upsert": true, "new": true, "writeConcern": command::write_concern(database)?,
+    };
+    command::run(database, command).await
 }
 
 fn is_duplicate(error: &mongodb::error::Error) -> bool {
-    matches!(error.kind.as_ref(), ErrorKind::Command(command) if command.code == DUPLICATE_KEY)
+    command::code(error) == Some(DUPLICATE_KEY)
 }
 
 fn describe(lease: &Document) -> String {
@@ -130,10 +127,16 @@ fn describe(lease: &Document) -> String {
 }
 
 async fn extend(database: Database, lease: &Lease, lasts: Duration) -> Result<bool, Error> {
-    let collection: Collection<Document> = database.collection(NAME);
+    let sorted = |error: mongodb::error::Error| refusal::sort(&error);
     let ours = doc! { "_id": &lease.id, "token": lease.token };
     let later = doc! { "$set": { "expires_at": ends(lasts) } };
-    let updated = collection.update_one(ours, vec![later]).await;
-    let updated = updated.map_err(|error| refusal::sort(&error))?;
-    Ok(updated.matched_count == 1)
+    let concern = command::write_concern(&database).map_err(sorted)?;
+    let command = doc! {
+        "update": NAME, "updates": [{ "q": ours, "u": [later] }], "writeConcern": concern,
+    };
+    let reply = command::run(&database, command).await.map_err(sorted)?;
+    if let Some(refusal) = writes::refusals(&reply)?.first() {
+        return Err(Error::Unavailable(refusal.reason()));
+    }
+    Ok(reply.get_i32("n").is_ok_and(|count| count == 1))
 }

@@ -4,15 +4,12 @@
 use std::time::Duration;
 
 use mongodb::Database;
-use mongodb::bson::{Document, RawDocumentBuf, serialize_to_vec};
+use mongodb::bson::{Document, RawDocumentBuf};
 
+use super::writes::{self, Verb};
 use super::{Error, refusal};
 use crate::alert::bson::{Writer, tag};
 
-/// Operations in one command; the server takes 100,000.
-const OPERATIONS: usize = 1000;
-/// Bytes in one command; the server takes 48,000,000.
-const BYTES: usize = 16 * 1024 * 1024;
 /// Tries of a command whose answer was lost; the driver itself only repeats its own writes.
 const TRIES: u32 = 3;
 /// Between them, for an election.
@@ -23,13 +20,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Operations {
     verb: Verb,
     list: Vec<Vec<u8>>,
-}
-
-/// What the command does.
-#[derive(Debug, Clone, Copy)]
-enum Verb {
-    Update,
-    Delete,
 }
 
 /// What became of the operations that did not work: place and reason.
@@ -96,10 +86,11 @@ impl Operations {
         let mut refused = Refused::new();
         let mut from = 0;
         while let Some(rest) = self.list.get(from..).filter(|rest| !rest.is_empty()) {
-            let batch = first(rest);
-            let command = command(self.verb, database, collection, batch)?;
+            let batch = writes::first(rest);
+            let command = writes::command(self.verb, database, collection, batch)?;
             let answer = patiently(database, &command).await?;
-            refused.extend(read(&answer, from)?);
+            let refusals = writes::refusals(&answer)?.into_iter();
+            refused.extend(refusals.map(|refusal| (from + refusal.place, refusal.reason())));
             from += batch.len();
         }
         Ok(refused)
@@ -121,49 +112,6 @@ fn query(out: &mut Writer, id: &str) {
     out.close(query);
 }
 
-/// As many operations as one command takes; at least one.
-fn first(operations: &[Vec<u8>]) -> &[Vec<u8>] {
-    let mut bytes = 0;
-    let count = operations.iter().take(OPERATIONS).take_while(|operation| {
-        let fits = bytes == 0 || bytes + operation.len() <= BYTES;
-        bytes += operation.len();
-        fits
-    });
-    let count = count.count();
-    operations.get(..count).unwrap_or(operations)
-}
-
-fn command(
-    verb: Verb,
-    database: &Database,
-    collection: &str,
-    operations: &[Vec<u8>],
-) -> Result<RawDocumentBuf, Error> {
-    let (name, list) = match verb {
-        Verb::Update => ("update", "updates"),
-        Verb::Delete => ("delete", "deletes"),
-    };
-    let nonsense = |error: &dyn std::fmt::Display| Error::Rejected(error.to_string());
-    let mut out = Writer::default();
-    let command = out.open();
-    out.string(name, collection);
-    out.key(tag::ARRAY, list.as_bytes());
-    let array = out.open();
-    for (index, operation) in operations.iter().enumerate() {
-        out.key(tag::DOCUMENT, index.to_string().as_bytes());
-        out.raw(operation);
-    }
-    out.close(array);
-    out.key(tag::BOOL, b"ordered");
-    out.raw(&[0]);
-    if let Some(concern) = database.write_concern() {
-        out.key(tag::DOCUMENT, b"writeConcern");
-        out.raw(&serialize_to_vec(concern).map_err(|error| nonsense(&error))?);
-    }
-    out.close(command);
-    RawDocumentBuf::from_bytes(out.bytes().to_vec()).map_err(|error| nonsense(&error))
-}
-
 async fn patiently(database: &Database, command: &RawDocumentBuf) -> Result<Document, Error> {
     let mut tried = 1;
     loop {
@@ -176,34 +124,4 @@ async fn patiently(database: &Database, command: &RawDocumentBuf) -> Result<Docu
         }
         tokio::time::sleep(PAUSE).await;
     }
-}
-
-fn read(answer: &Document, from: usize) -> Result<Refused, Error> {
-    if let Ok(error) = answer.get_document("writeConcernError") {
-        let why = refusal::one_line(error.get_str("errmsg").unwrap_or_default());
-        return Err(Error::Unavailable(format!(
-            "written, but not confirmed by a majority: {why}"
-        )));
-    }
-    let Ok(errors) = answer.get_array("writeErrors") else {
-        return Ok(Refused::new());
-    };
-    let errors = errors.iter().filter_map(|error| error.as_document());
-    errors.map(|error| one(error, from)).collect()
-}
-
-fn one(error: &Document, from: usize) -> Result<(usize, String), Error> {
-    let code = error.get_i32("code").unwrap_or_default();
-    // Behind ` dup key:` the server repeats the document's own text.
-    let message = error.get_str("errmsg").unwrap_or_default();
-    let message = message.split(" dup key:").next().unwrap_or_default();
-    let said = format!("{} ({code})", refusal::one_line(message));
-    if !refusal::is_documents_fault(code) {
-        return Err(Error::Unavailable(format!("MongoDB: {said}")));
-    }
-    let place = error
-        .get_i32("index")
-        .ok()
-        .and_then(|index| usize::try_from(index).ok());
-    Ok((from + place.unwrap_or_default(), said))
 }

@@ -6,10 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 mod filter;
+mod fleet;
 mod heard;
 mod inventory;
 mod json;
 mod listing;
+mod live;
+mod overview;
 mod plan;
 mod position;
 mod site;
@@ -17,23 +20,26 @@ mod source;
 mod stats;
 mod tail;
 
-pub use filter::AlertFilter;
+pub use filter::{AlertFilter, LeastLevel};
 pub use inventory::{Freshness, InventoryList, Order, Rows};
 pub use json::Shape;
 pub use listing::Listing;
+pub use live::{Live, News};
+pub use overview::Overview;
 pub use position::Position;
 pub use stats::{Bucket, By};
 pub use tail::{Event, Tail};
 
+use mongodb::Database;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
 use mongodb::error::{Error as DriverError, ErrorKind};
-use mongodb::{Collection, Database};
 use tokio::sync::OnceCell;
 
 use crate::inventory::{AGENTS, KINDS, Kind};
+use source::Collection;
 
-use super::{Error, Indexes, Settings, alerts, connect, indexes, refusal};
+use super::{Error, Indexes, Settings, alerts, command, connect, indexes, refusal};
 
 /// How long the search for a server may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -144,6 +150,7 @@ type Remembered = Mutex<HashMap<String, (Instant, Arc<HashSet<String>>)>>;
 #[derive(Clone)]
 pub struct Reader {
     settings: Arc<Settings>,
+    connect: Duration,
     database: Arc<OnceCell<Database>>,
     indexes: Arc<Remembered>,
 }
@@ -151,8 +158,14 @@ pub struct Reader {
 impl Reader {
     /// Connects to nothing yet: MongoDB and even its name may be away.
     pub fn new(settings: &Settings) -> Self {
+        Self::hurried(settings, CONNECT)
+    }
+
+    /// As `new`; the search for a server takes at most so long.
+    pub fn hurried(settings: &Settings, connect: Duration) -> Self {
         Self {
             settings: Arc::new(settings.clone()),
+            connect,
             database: Arc::default(),
             indexes: Arc::default(),
         }
@@ -166,7 +179,7 @@ impl Reader {
     pub async fn ping(&self) -> Result<(), Fault> {
         let ping = async {
             let database = self.database().await?;
-            let ping = database.run_command(doc! { "ping": 1 }).await;
+            let ping = command::run(database, doc! { "ping": 1 }).await;
             ping.map(drop).map_err(Fault::from)
         };
         let ping = tokio::time::timeout(PING_TIME, ping).await;
@@ -187,11 +200,16 @@ impl Reader {
     /// `Unavailable`, `Settings`.
     pub async fn create_inventory_indexes(&self) -> Result<Indexes, Fault> {
         let database = self.database().await?;
-        let there = database.list_collection_names().await?;
-        let kinds = inventory_kinds().map(|kind| kind.collection);
-        let there: Vec<&str> = kinds
-            .filter(|name| there.iter().any(|there| there == name))
-            .collect();
+        let kinds: Vec<&str> = inventory_kinds().map(|kind| kind.collection).collect();
+        let ours = doc! { "name": { "$in": &kinds } };
+        let list = doc! { "listCollections": 1, "nameOnly": true, "filter": ours };
+        let there = command::list(database, list).await?;
+        let is_there = |name: &str| {
+            there
+                .iter()
+                .any(|there| there.get_str("name").ok() == Some(name))
+        };
+        let there: Vec<&str> = kinds.into_iter().filter(|name| is_there(name)).collect();
         if there.is_empty() {
             return Ok(Indexes::LeftAlone);
         }
@@ -240,14 +258,14 @@ impl Reader {
         ids.extend(ObjectId::parse_str(id).ok().map(Bson::from));
         let mut filter = doc! { "_id": { "$in": ids } };
         filter.extend(site::condition(site));
-        let collection = self.collection(alerts::NAME).await?;
-        let find = collection.find_one(filter).max_time(PAGE_TIME);
-        Ok(answer(async { Ok(find.await?) }).await?.map(Record))
+        let find = doc! { "find": alerts::NAME, "filter": filter, "maxTimeMS": millis(PAGE_TIME) };
+        let found = async { Ok(command::one(self.database().await?, find).await?) };
+        Ok(answer(found).await?.map(Record))
     }
 
     async fn database(&self) -> Result<&Database, Fault> {
         let open = || async {
-            let mut options = connect::options(&self.settings, CONNECT).await?;
+            let mut options = connect::options(&self.settings, self.connect).await?;
             options.max_pool_size = Some(POOL);
             options.max_idle_time = Some(Duration::from_secs(120));
             let client = mongodb::Client::with_options(options)
@@ -257,8 +275,35 @@ impl Reader {
         Ok(self.database.get_or_try_init(open).await?)
     }
 
-    async fn collection(&self, name: &str) -> Result<Collection<RawDocumentBuf>, Fault> {
-        Ok(self.database().await?.collection(name))
+    /// One exchange of a command.
+    async fn command(&self, command: Document) -> Result<Document, Fault> {
+        let database = self.database().await?;
+        answer(async { Ok(command::run(database, command).await?) }).await
+    }
+
+    /// Everything that a pipeline gives; the server works on it for so long at most.
+    async fn aggregated(
+        &self,
+        collection: &str,
+        pipeline: Vec<Document>,
+        index: Option<&str>,
+        time: Duration,
+    ) -> Result<Vec<Document>, Fault> {
+        let database = self.database().await?;
+        let mut aggregate = doc! {
+            "aggregate": collection, "pipeline": pipeline, "cursor": {}, "maxTimeMS": millis(time),
+        };
+        if let Some(index) = index {
+            aggregate.insert("hint", index);
+        }
+        let found = answer(async { Ok(command::all(database, aggregate).await?) }).await?;
+        let read = |found: RawDocumentBuf| Document::try_from(found).ok();
+        Ok(found.into_iter().filter_map(read).collect())
+    }
+
+    async fn collection(&self, name: &'static str) -> Result<Collection, Fault> {
+        let database = self.database().await?.clone();
+        Ok(Collection { database, name })
     }
 }
 
@@ -266,7 +311,17 @@ fn inventory_kinds() -> impl Iterator<Item = &'static Kind> {
     KINDS.iter().chain([&AGENTS])
 }
 
-fn no_answer(within: Duration) -> Fault {
+/// As a command wants a time.
+fn millis(time: Duration) -> i64 {
+    whole(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// As a command wants a number.
+fn whole(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(super) fn no_answer(within: Duration) -> Fault {
     let within = within.as_millis();
     Fault::Unavailable(format!("MongoDB gave no answer within {within} ms"))
 }

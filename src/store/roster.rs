@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
-use mongodb::{Collection, Database};
+use mongodb::Database;
+use mongodb::bson::{Bson, Document, doc};
 
-use super::{Error, Store, refusal};
+use super::{Error, Store, command, refusal};
 use crate::alert::enrich::Agents;
 use crate::inventory::AGENTS;
 
@@ -38,16 +38,18 @@ impl Store {
 }
 
 async fn load(database: Database, site: &str) -> Result<Agents, Error> {
-    let collection: Collection<RawDocumentBuf> = database.collection(AGENTS.collection);
     let sorted = |error: mongodb::error::Error| refusal::sort(&error);
     let mut fields = doc! { "_id": 0, "agent_id": 1, "group": 1 };
     fields.extend(FIELDS.map(|name| (name.to_owned(), Bson::Int32(1))));
     let filter = doc! { "_site": site, "_removed_at": Bson::Null, "_node": Bson::Null };
-    let find = collection.find(filter).projection(fields).limit(MOST);
-    let mut cursor = find.batch_size(5000).await.map_err(sorted)?;
+    let find = doc! {
+        "find": AGENTS.collection, "filter": filter, "projection": fields, "limit": MOST,
+        "batchSize": 5000,
+    };
+    let mut cursor = command::query(&database, find).await.map_err(sorted)?;
     let mut agents = Agents::new();
-    while cursor.advance().await.map_err(sorted)? {
-        let document = Document::try_from(cursor.current()).ok();
+    while let Some(document) = cursor.next().await.map_err(sorted)? {
+        let document = Document::try_from(document.as_ref()).ok();
         agents.extend(document.and_then(seen));
     }
     Ok(agents)

@@ -5,11 +5,11 @@ use std::time::Duration;
 use mongodb::bson::{Bson, DateTime, Document, oid::ObjectId};
 use serde_json::Value;
 
-use super::{Error, Store, alerts};
+use super::{Error, Retries, Store, alerts};
 
 pub(super) const NAME: &str = "collect_runs";
-/// How long a run is remembered.
-pub(super) const KEPT: Duration = Duration::from_secs(90 * 86_400);
+/// How long a run is remembered: 90 days.
+pub(super) const KEPT_SECONDS: i32 = 90 * 86_400;
 
 impl Store {
     /// Records a run. `started_at` and `finished_at` are milliseconds since 1970.
@@ -34,7 +34,9 @@ impl Store {
         document.insert("finished_at", DateTime::from_millis(finished_at));
         let bytes = document.to_vec().map_err(|error| fault(&error))?;
         let database = self.database();
-        let written = self.limit(within, alerts::insert(&database, NAME, &[&bytes]))?;
+        let documents = [bytes.as_slice()];
+        let work = alerts::insert(&database, NAME, &documents, Retries::Here);
+        let written = self.limit(within, work)?;
         match written.into_iter().next() {
             Some(super::Written::Rejected(why)) => Err(fault(&why)),
             _ => Ok(()),

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
+use mongodb::Database;
 use mongodb::bson::{Bson, DateTime, Document, doc};
-use mongodb::{Collection, Database};
 
 use super::operations::Operations;
-use super::{Error, Store, keep_alives, refusal};
+use super::{Error, Store, command, keep_alives, refusal};
 use crate::inventory::{Digest, Owner};
 
 pub(super) const NAME: &str = "collect_state";
@@ -85,14 +85,14 @@ impl Store {
 }
 
 async fn read(database: Database, site: &str) -> Result<Vec<(Owner, String, State)>, Error> {
-    let collection: Collection<Document> = database.collection(NAME);
     let sorted = |error: mongodb::error::Error| refusal::sort(&error);
     let states = doc! { "_site": site, "kind": { "$ne": keep_alives::KIND } };
-    let find = collection.find(states).batch_size(5000);
-    let mut cursor = find.await.map_err(sorted)?;
+    let find = doc! { "find": NAME, "filter": states, "batchSize": 5000 };
+    let mut cursor = command::query(&database, find).await.map_err(sorted)?;
     let mut found = Vec::new();
-    while cursor.advance().await.map_err(sorted)? {
-        let document = cursor.deserialize_current().map_err(sorted)?;
+    while let Some(document) = cursor.next().await.map_err(sorted)? {
+        let document = Document::try_from(document.as_ref());
+        let document = document.map_err(|error| sorted(error.into()))?;
         let text = |name: &str| document.get_str(name).ok().map(str::to_owned);
         if let (Some(agent), Some(kind)) = (text("agent_id"), text("kind")) {
             let site = site.to_owned();

@@ -4,7 +4,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Batch, Error, Indexes, Settings, Written, alerts, connect, indexes};
+use super::{Batch, Error, Indexes, Retries, Settings, Written, alerts, connect, indexes};
 
 /// Writes batches; every call has a limit that holds whatever the server does.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Writer {
         self.limited(async |database| {
             let all: Vec<usize> = (0..batch.len()).collect();
             let mut written = vec![Written::New; batch.len()];
-            alerts::insert_batch(&database, batch, &all, &mut written).await?;
+            alerts::insert_batch(&database, batch, &all, &mut written, Retries::Here).await?;
             Ok(written)
         })
         .await

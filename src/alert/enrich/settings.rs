@@ -49,12 +49,26 @@ impl Default for Bands {
 impl Bands {
     /// The lowest level that a word of Wazuh 5 stands for; 0 for `low` and for any other.
     pub fn lowest_level(&self, word: &str) -> i64 {
-        match word.trim().to_ascii_lowercase().as_str() {
-            "critical" => self.critical.0,
-            "high" => self.high.0,
-            "medium" => self.medium.0,
-            _ => 0,
-        }
+        let word = word.trim();
+        let known = self.words().into_iter();
+        let mut known = known.filter(|(name, _)| word.eq_ignore_ascii_case(name));
+        known.next().map_or(0, |(_, lowest)| lowest)
+    }
+
+    /// The words of Wazuh 5 that stand for this level or a higher one.
+    pub fn words_from(&self, least: i64) -> Vec<&'static str> {
+        let grave = self.words().into_iter();
+        let grave = grave.filter(|(_, lowest)| *lowest >= least);
+        grave.map(|(name, _)| name).collect()
+    }
+
+    fn words(&self) -> [(&'static str, i64); 4] {
+        [
+            ("critical", self.critical.0),
+            ("high", self.high.0),
+            ("medium", self.medium.0),
+            ("low", 0),
+        ]
     }
 }
 

@@ -87,9 +87,7 @@ fn since_finds_archives_before_there_is_a_live_file() {
 
 #[test]
 fn a_reused_inode_is_not_the_same_file() {
-    let mut log = Log::new();
-    log.append(3);
-    let mut tail = log.tail(Start::Beginning);
+    let (mut log, mut tail) = Log::followed(3);
     read(&mut tail, 2);
     let mut place = tail.checkpoint();
     let old = log.rotate();
@@ -102,9 +100,7 @@ fn a_reused_inode_is_not_the_same_file() {
 
 #[test]
 fn a_device_number_that_changed_with_a_reboot_is_no_loss() {
-    let mut log = Log::new();
-    log.append(3);
-    let mut tail = log.tail(Start::Beginning);
+    let (mut log, mut tail) = Log::followed(3);
     read(&mut tail, 1);
     let mut place = tail.checkpoint();
     place.device += 1;
@@ -115,9 +111,7 @@ fn a_device_number_that_changed_with_a_reboot_is_no_loss() {
 
 #[test]
 fn a_place_that_retention_removed_is_reported_and_the_oldest_newer_file_comes_first() {
-    let mut log = Log::new();
-    log.append(3);
-    let mut tail = log.tail(Start::Beginning);
+    let (mut log, mut tail) = Log::followed(3);
     read(&mut tail, 1);
     let place = tail.checkpoint();
     let mut old = vec![log.rotate()];
@@ -146,9 +140,7 @@ fn a_place_that_retention_removed_is_reported_and_the_oldest_newer_file_comes_fi
 
 #[test]
 fn a_saved_checkpoint_is_the_same_when_it_is_loaded() {
-    let mut log = Log::new();
-    log.append(1);
-    let mut tail = log.tail(Start::Beginning);
+    let (log, mut tail) = Log::followed(1);
     read_all(&mut tail);
     let (place, file) = (tail.checkpoint(), log.path("follow.checkpoint"));
     assert_eq!(Checkpoint::load(&file).unwrap(), None);
@@ -205,9 +197,7 @@ fn a_checkpoint_that_cannot_be_saved_leaves_the_one_before() {
 
 #[test]
 fn what_cannot_be_read_is_named_and_reading_goes_on_later() {
-    let mut log = Log::new();
-    log.append(1);
-    let mut tail = log.tail(Start::Beginning);
+    let (mut log, mut tail) = Log::followed(1);
     read_all(&mut tail);
     fs::remove_file(log.live()).unwrap();
     // A loop of links: root too cannot open it.
@@ -222,9 +212,7 @@ fn what_cannot_be_read_is_named_and_reading_goes_on_later() {
 
 #[test]
 fn a_damaged_archive_gives_its_lines_then_one_error_then_the_next_file() {
-    let mut log = Log::new();
-    log.append(1);
-    let mut tail = log.tail(Start::Beginning);
+    let (mut log, mut tail) = Log::followed(1);
     read_all(&mut tail);
     let place = tail.checkpoint();
     log.rotate();
@@ -277,9 +265,7 @@ fn the_kinds_of_paths_do_not_matter() {
 
 #[test]
 fn a_checkpoint_stays_behind_the_last_line_until_the_next_file_gives_one() {
-    let mut log = Log::new();
-    log.append(2);
-    let mut tail = log.tail(Start::Beginning);
+    let (mut log, mut tail) = Log::followed(2);
     read_all(&mut tail);
     let first = log.dated();
     log.rotate();

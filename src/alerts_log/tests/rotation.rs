@@ -8,9 +8,7 @@ use super::{Log, Start, Tail, read, read_all, reopened};
 
 #[test]
 fn late_bytes_of_the_old_file_come_before_the_new_one() {
-    let mut log = Log::new();
-    log.append(2);
-    let mut tail = log.tail(Start::Beginning);
+    let (mut log, mut tail) = Log::followed(2);
     assert_eq!(read_all(&mut tail), log.lines);
     log.append(1);
     let mut old = log.writer.try_clone().unwrap();
@@ -26,9 +24,7 @@ fn late_bytes_of_the_old_file_come_before_the_new_one() {
 /// Also when it was renamed under a writer that knows nothing of it.
 #[test]
 fn the_old_file_is_read_on_while_the_new_one_is_empty() {
-    let mut log = Log::new();
-    log.append(1);
-    let mut tail = log.tail(Start::Beginning);
+    let (mut log, mut tail) = Log::followed(1);
     read_all(&mut tail);
     let mut old = log.writer.try_clone().unwrap();
     log.rotate();
@@ -105,9 +101,7 @@ fn a_rotation_in_the_middle_of_an_older_file_leaves_none_out() {
 
 #[test]
 fn files_that_logrotate_renames_come_in_order() {
-    let mut log = Log::new();
-    log.append(2);
-    let mut tail = log.tail(Start::Beginning);
+    let (mut log, mut tail) = Log::followed(2);
     read(&mut tail, 1);
     let place = tail.checkpoint();
     for turn in 0..3 {
@@ -143,9 +137,7 @@ fn a_last_line_without_its_end_is_given_out_when_its_file_is_over() {
 
 #[test]
 fn a_copy_that_replaces_the_file_is_read_on_from_the_same_place() {
-    let mut log = Log::new();
-    log.append(3);
-    let mut tail = log.tail(Start::Beginning);
+    let (mut log, mut tail) = Log::followed(3);
     read_all(&mut tail);
     log.append(1);
     for turn in 0..2 {
@@ -160,9 +152,7 @@ fn a_copy_that_replaces_the_file_is_read_on_from_the_same_place() {
 
 #[test]
 fn a_copy_left_beside_the_log_is_not_read_again() {
-    let mut log = Log::new();
-    log.append(3);
-    let mut tail = log.tail(Start::Beginning);
+    let (mut log, mut tail) = Log::followed(3);
     read_all(&mut tail);
     log.copy("alerts.json.bak");
     log.append(1);
@@ -180,9 +170,7 @@ fn a_copy_left_beside_the_log_is_not_read_again() {
 
 #[test]
 fn a_replacement_that_was_compressed_is_read_on_from_the_same_place() {
-    let mut log = Log::new();
-    log.append(3);
-    let mut tail = log.tail(Start::Beginning);
+    let (mut log, mut tail) = Log::followed(3);
     assert_eq!(read_all(&mut tail), log.lines);
     log.replace_by_a_copy();
     log.append(2);
@@ -194,9 +182,7 @@ fn a_replacement_that_was_compressed_is_read_on_from_the_same_place() {
 
 #[test]
 fn a_file_that_is_being_compressed_is_read_from_its_original() {
-    let mut log = Log::new();
-    log.append(1);
-    let mut tail = log.tail(Start::Beginning);
+    let (mut log, mut tail) = Log::followed(1);
     read_all(&mut tail);
     log.rotate();
     log.append(2);
@@ -209,9 +195,7 @@ fn a_file_that_is_being_compressed_is_read_from_its_original() {
 /// A file that was compressed late is younger than the files behind it.
 #[test]
 fn dated_names_come_before_times() {
-    let mut log = Log::new();
-    log.append(1);
-    let mut tail = log.tail(Start::Beginning);
+    let (mut log, mut tail) = Log::followed(1);
     read_all(&mut tail);
     log.rotate();
     log.append(1);
@@ -263,9 +247,7 @@ fn a_symlink_is_followed_to_its_target_and_its_dated_folders() {
 /// Else its inode could come back as the live file's, which would be taken for it.
 #[test]
 fn a_compressed_file_stays_open_as_long_as_it_is_the_last() {
-    let mut log = Log::new();
-    log.append(2);
-    let mut tail = log.tail(Start::Beginning);
+    let (mut log, mut tail) = Log::followed(2);
     read(&mut tail, 1);
     let place = tail.checkpoint();
     drop(tail);

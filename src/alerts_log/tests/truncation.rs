@@ -7,9 +7,7 @@ use super::{Log, Start, read, read_all, reopened};
 
 #[test]
 fn a_copy_is_read_to_its_end_before_the_truncated_file() {
-    let mut log = Log::new();
-    log.append(5);
-    let mut tail = log.tail(Start::Beginning);
+    let (mut log, mut tail) = Log::followed(5);
     assert_eq!(read(&mut tail, 2), log.lines[..2]);
     let place = tail.checkpoint();
     log.copy_and_truncate();
@@ -22,9 +20,7 @@ fn a_copy_is_read_to_its_end_before_the_truncated_file() {
 
 #[test]
 fn truncated_and_regrown_between_two_looks_is_seen_by_the_beginning() {
-    let mut log = Log::new();
-    log.append(3);
-    let mut tail = log.tail(Start::Beginning);
+    let (mut log, mut tail) = Log::followed(3);
     assert_eq!(read_all(&mut tail), log.lines);
     let place = tail.checkpoint();
     log.append(1);
@@ -37,9 +33,7 @@ fn truncated_and_regrown_between_two_looks_is_seen_by_the_beginning() {
 
 #[test]
 fn several_copies_in_an_outage_come_in_order() {
-    let mut log = Log::new();
-    log.append(2);
-    let mut tail = log.tail(Start::Beginning);
+    let (mut log, mut tail) = Log::followed(2);
     read(&mut tail, 1);
     let place = tail.checkpoint();
     for turn in 0..3 {
@@ -54,9 +48,7 @@ fn several_copies_in_an_outage_come_in_order() {
 
 #[test]
 fn without_a_copy_reading_begins_again_and_says_so() {
-    let mut log = Log::new();
-    log.append(3);
-    let mut tail = log.tail(Start::Beginning);
+    let (mut log, mut tail) = Log::followed(3);
     read(&mut tail, 2);
     log.truncate();
     log.append(1);
@@ -69,9 +61,7 @@ fn without_a_copy_reading_begins_again_and_says_so() {
 
 #[test]
 fn a_file_that_stays_empty_is_waited_for() {
-    let mut log = Log::new();
-    log.append(3);
-    let mut tail = log.tail(Start::Beginning);
+    let (mut log, mut tail) = Log::followed(3);
     read_all(&mut tail);
     log.truncate();
     for _ in 0..3 {
@@ -134,9 +124,7 @@ fn a_replacement_that_was_copied_and_truncated_is_found_as_the_copy() {
 /// The dated name of the file that was read to its end belongs to other lines by now.
 #[test]
 fn a_replacement_that_was_truncated_is_not_taken_for_the_file_itself() {
-    let mut log = Log::new();
-    log.append(3);
-    let mut tail = log.tail(Start::Beginning);
+    let (mut log, mut tail) = Log::followed(3);
     assert_eq!(read_all(&mut tail), log.lines);
     log.replace_by_a_copy();
     log.copy_and_truncate();

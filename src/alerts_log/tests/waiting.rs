@@ -128,9 +128,7 @@ fn a_missing_file_and_a_missing_folder_are_waited_for() {
 
 #[test]
 fn the_lag_is_what_was_not_given_out() {
-    let mut log = Log::new();
-    log.append(2);
-    let mut tail = log.tail(Start::Beginning);
+    let (mut log, mut tail) = Log::followed(2);
     let size = log.writer.metadata().unwrap().len();
     assert_eq!(tail.lag().unwrap().bytes, size);
     tail.next().unwrap();

@@ -28,7 +28,7 @@ pub(super) fn check_settings(findings: &mut Findings, settings: &config::Setting
 
 /// Everything; nothing where no API is configured.
 pub(super) fn check(findings: &mut Findings, settings: &config::Settings, home: &Home) {
-    if home.enter().is_ok() {
+    if !settings.managers().is_empty() && home.enter().is_ok() {
         each(findings, settings, |findings, settings| {
             check_manager(findings, settings, home);
         });

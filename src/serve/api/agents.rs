@@ -1,12 +1,13 @@
 //! Agents, their inventory, and the runs that read it.
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::answer::{self, Envelope};
 use super::kinds;
+use super::named::Named;
 use super::parameters::{Parameters, now};
 use super::site;
 use crate::alert::time;
@@ -62,7 +63,7 @@ pub(in crate::serve) async fn list(
 pub(in crate::serve) async fn one(
     State(app): Shared,
     caller: Caller,
-    Path(id): Path<String>,
+    Named(id): Named<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Error> {
     let given = Parameters::parse("/api/agents/", query.as_deref(), &ONE)?;
@@ -84,7 +85,7 @@ pub(in crate::serve) async fn kind(
     State(app): Shared,
     caller: Caller,
     headers: HeaderMap,
-    Path((id, name)): Path<(String, String)>,
+    Named((id, name)): Named<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Error> {
     let kind = kinds::find(&name).ok_or_else(|| {
@@ -173,9 +174,11 @@ fn software_kind() -> Result<&'static Kind, Error> {
     kinds::find(kinds::SOFTWARE).ok_or_else(|| Error::internal("there is no kind software"))
 }
 
-fn agent(id: String) -> Result<String, Error> {
-    if id.len() > LONGEST_ID || id.contains('\0') {
-        return Err(Error::not_found("There is no such agent"));
+/// 400 for what no agent can be called.
+pub(super) fn agent(id: String) -> Result<String, Error> {
+    if id.chars().count() > LONGEST_ID || id.contains('\0') {
+        let why = format!("an agent's id has up to {LONGEST_ID} characters");
+        return Err(Error::bad_request(why));
     }
     Ok(id)
 }

@@ -1,17 +1,19 @@
 //! Alerts: lists, one by its id, and how many there are.
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use serde_json::json;
 
+use super::agents::agent;
 use super::answer::{self, Envelope};
+use super::named::Named;
 use super::parameters::{Parameters, now, wrong};
 use super::site;
 use crate::alert::time;
 use crate::serve::app::{App, Shared};
 use crate::serve::auth::Caller;
 use crate::serve::error::Error;
-use crate::store::reader::{AlertFilter, Shape};
+use crate::store::reader::{AlertFilter, LeastLevel, Shape};
 
 /// What alerts can be filtered by.
 pub(super) const FILTERS: [&str; 10] = [
@@ -43,7 +45,7 @@ pub(in crate::serve) async fn list(
 ) -> Result<Response, Error> {
     let known: Vec<&str> = FILTERS.into_iter().chain(PAGE).collect();
     let given = Parameters::parse("/api/alerts", query.as_deref(), &known)?;
-    let filter = filter(&given, &caller)?;
+    let filter = filter(&app, &given, &caller)?;
     answer(&app, &given, filter, Some(USUAL)).await
 }
 
@@ -51,7 +53,7 @@ pub(in crate::serve) async fn list(
 pub(in crate::serve) async fn of_agent(
     State(app): Shared,
     caller: Caller,
-    Path(id): Path<String>,
+    Named(id): Named<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Error> {
     let known: Vec<&str> = FILTERS
@@ -64,8 +66,8 @@ pub(in crate::serve) async fn of_agent(
         query.as_deref(),
         &known,
     )?;
-    let mut filter = filter(&given, &caller)?;
-    filter.agent_id = Some(id);
+    let mut filter = filter(&app, &given, &caller)?;
+    filter.agent_id = Some(agent(id)?);
     answer(&app, &given, filter, None).await
 }
 
@@ -73,7 +75,7 @@ pub(in crate::serve) async fn of_agent(
 pub(in crate::serve) async fn one(
     State(app): Shared,
     caller: Caller,
-    Path(id): Path<String>,
+    Named(id): Named<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Error> {
     Parameters::parse("/api/alerts/", query.as_deref(), &[])?;
@@ -121,7 +123,7 @@ async fn answer(
 }
 
 /// The filters of a question. A text is looked for in the last 24 hours unless it says otherwise.
-pub(super) fn filter(given: &Parameters, caller: &Caller) -> Result<AlertFilter, Error> {
+pub(super) fn filter(app: &App, given: &Parameters, caller: &Caller) -> Result<AlertFilter, Error> {
     let mut filter = AlertFilter {
         site: site(caller, given.text("site"))?,
         risk_score: given.one_of("risk_score", &RISKS)?,
@@ -131,7 +133,11 @@ pub(super) fn filter(given: &Parameters, caller: &Caller) -> Result<AlertFilter,
         mitre: given.owned("mitre"),
         level_min: given
             .number("level_min", 16)?
-            .and_then(|level| i64::try_from(level).ok()),
+            .and_then(|level| i64::try_from(level).ok())
+            .map(|number| LeastLevel {
+                number,
+                words: app.bands.words_from(number),
+            }),
         since: given.time("since")?,
         until: given.time("until")?,
         q: given.owned("q"),

@@ -36,7 +36,7 @@ impl Parameters {
             if given.iter().any(|(there, _)| *there == name) {
                 return Err(Error::bad_request(format!("{name} is given twice")));
             }
-            if value.len() > LONGEST || value.contains('\0') {
+            if value.chars().count() > LONGEST || value.contains('\0') {
                 return Err(wrong(&name, "it is too long, or has a NUL in it"));
             }
             if !value.is_empty() {
@@ -140,7 +140,9 @@ impl Parameters {
             .collect();
         let is_name = |field: &String| {
             let mut parts = field.split('.');
-            let plain = |part: &str| !part.starts_with('$') && !part.contains(char::is_control);
+            let plain = |part: &str| {
+                !part.starts_with('$') && !part.contains(|c: char| c.is_ascii_control())
+            };
             parts.all(|part| !part.is_empty() && plain(part))
         };
         if fields.len() > FIELDS || !fields.iter().all(is_name) {

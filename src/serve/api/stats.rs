@@ -35,7 +35,7 @@ pub(in crate::serve) async fn page(
         .chain(["bucket", "by", "zone"])
         .collect();
     let given = Parameters::parse("/api/alerts/stats", query.as_deref(), &known)?;
-    let mut filter = filter(&given, &caller)?;
+    let mut filter = filter(&app, &given, &caller)?;
     let until = filter.until.unwrap_or_else(now);
     let since = filter.since.unwrap_or(until.saturating_sub(WINDOW_MS));
     if since > until {

@@ -52,7 +52,7 @@ pub(in crate::serve) async fn page(
         .chain(["fields", "last_event_id"])
         .collect();
     let given = Parameters::parse("/api/alerts/stream", query.as_deref(), &known)?;
-    let mut filter = filter(&given, &caller)?;
+    let mut filter = filter(&app, &given, &caller)?;
     // A text is looked for in what is new, however old it says it is.
     filter.since = None;
     let page = given.page(None)?;

@@ -2,6 +2,14 @@
 
 use mongodb::bson::{Bson, DateTime, Document, doc};
 
+/// Where a text is looked for: in alerts of Wazuh 4, and in those of Wazuh 5.
+const TEXTS: [&str; 4] = [
+    "rule.description",
+    "full_log",
+    "rule.title",
+    "event.original",
+];
+
 /// Which alerts. Each that is set has to hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AlertFilter {
@@ -17,14 +25,33 @@ pub struct AlertFilter {
     pub group: Option<String>,
     /// One of `rule.mitre.id`.
     pub mitre: Option<String>,
-    /// The least `rule.level`, 0 to 16.
-    pub level_min: Option<i64>,
+    /// The least `rule.level`.
+    pub level_min: Option<LeastLevel>,
     /// Not before, in milliseconds since 1970.
     pub since: Option<i64>,
     /// Before, in milliseconds since 1970.
     pub until: Option<i64>,
-    /// Text in `rule.description` or `full_log`, whatever its case.
+    /// Text in what the rule or the log says, whatever its case.
     pub q: Option<String>,
+}
+
+/// A level and those above it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeastLevel {
+    /// 0 to 16, the levels of Wazuh 4
+    /// (<https://documentation.wazuh.com/current/user-manual/ruleset/rules/rules-classification.html>).
+    pub number: i64,
+    /// The words of Wazuh 5 that stand for as much.
+    pub words: Vec<&'static str>,
+}
+
+impl LeastLevel {
+    /// Each level by itself: in an index each is in the order of time.
+    pub(super) fn values(&self) -> Vec<Bson> {
+        let numbers = (self.number..=16).map(Bson::from);
+        let words = self.words.iter().copied().map(Bson::from);
+        numbers.chain(words).collect()
+    }
 }
 
 /// One condition on one field.
@@ -40,9 +67,9 @@ impl AlertFilter {
             let condition = Bson::from(value.clone()?);
             Some(Part { field, condition })
         };
-        let level = self.level_min.map(|least| Part {
+        let level = self.level_min.as_ref().map(|least| Part {
             field: "rule.level",
-            condition: doc! { "$gte": least }.into(),
+            condition: doc! { "$in": least.values() }.into(),
         });
         [
             equal("rule.mitre.id", &self.mitre),
@@ -59,11 +86,13 @@ impl AlertFilter {
 
     /// The condition of the text, which no index knows.
     pub(super) fn text(&self) -> Document {
-        let Some(text) = &self.q else {
-            return Document::new();
-        };
-        let pattern = doc! { "$regex": escape(text), "$options": "i" };
-        doc! { "$or": [{ "rule.description": pattern.clone() }, { "full_log": pattern }] }
+        self.text_below("").unwrap_or_default()
+    }
+
+    fn text_below(&self, prefix: &str) -> Option<Document> {
+        let pattern = doc! { "$regex": escape(self.q.as_ref()?), "$options": "i" };
+        let one = |field| doc! { format!("{prefix}{field}"): pattern.clone() };
+        Some(doc! { "$or": TEXTS.map(one).to_vec() })
     }
 
     /// Everything but the site, of documents whose fields lie below `prefix`.
@@ -80,14 +109,7 @@ impl AlertFilter {
         if let Some(until) = self.until {
             all.push(doc! { below("_timestamp"): { "$lt": DateTime::from_millis(until) } });
         }
-        if let Some(text) = &self.q {
-            let pattern = doc! { "$regex": escape(text), "$options": "i" };
-            let fields = ["rule.description", "full_log"];
-            let either: Vec<_> = fields
-                .map(|field| doc! { below(field): pattern.clone() })
-                .into();
-            all.push(doc! { "$or": either });
-        }
+        all.extend(self.text_below(prefix));
         all
     }
 }

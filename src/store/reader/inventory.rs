@@ -175,7 +175,7 @@ impl Reader {
     ///
     /// `Unavailable`, `Settings`.
     pub async fn runs(&self, site: Option<&str>, page: Page) -> Result<Listing, Fault> {
-        let prefix = site.map_or_else(Document::new, |site| doc! { "_site": site });
+        let prefix = site::condition(site);
         let key = Key {
             field: "started_at",
             least: DateTime::from_millis(i64::MIN).into(),
@@ -220,5 +220,6 @@ fn exact(prefix: Document) -> Plan {
         rest: Document::new(),
         index: None,
         pace: Pace::Exact,
+        others: Vec::new(),
     }
 }

@@ -7,28 +7,26 @@
 
 mod behind;
 mod order;
+mod shorter;
+mod steps;
 mod ties;
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use mongodb::Collection;
-use mongodb::bson::{Bson, DateTime, Document, RawDocument, RawDocumentBuf, doc};
+use mongodb::bson::{Bson, DateTime, Document, RawDocument, RawDocumentBuf};
 
 use super::filter::AlertFilter;
 use super::heard::Heard;
 use super::plan::{Pace, Plan};
 use super::position::Part;
-use super::source::{Ask, Source};
-use super::{Fault, Page, Position, Record, and};
+use super::source::{Collection, Source};
+use super::{Fault, Page, Position, Record};
 use behind::text_time;
 use order::{id, projection, value};
 
 /// More documents of one value are sorted by MongoDB instead of here.
 const TIES: usize = 1000;
-/// How long one page may pass over keys, or look for a text.
-const SEARCH: Duration = Duration::from_millis(1500);
-
 /// What a list is ordered by.
 #[derive(Debug, Clone)]
 pub(super) struct Key {
@@ -43,7 +41,7 @@ pub(super) struct Key {
 
 /// A list that is being read.
 pub struct Listing {
-    collection: Collection<RawDocumentBuf>,
+    collection: Collection,
     plan: Plan,
     key: Option<Key>,
     /// Of what has no key: the same bounds in other words.
@@ -73,16 +71,6 @@ enum Front {
     Past(Bson),
 }
 
-/// How far the next step goes.
-enum Step {
-    /// To the far end.
-    All,
-    /// So many keys.
-    Keys(u64),
-    /// The page has read enough.
-    None,
-}
-
 enum Stage {
     Between,
     /// The step ends at this value; none is the far end.
@@ -97,7 +85,7 @@ enum Stage {
 
 impl Listing {
     pub(super) fn of_alerts(
-        collection: Collection<RawDocumentBuf>,
+        collection: Collection,
         plan: Plan,
         filter: &AlertFilter,
         page: Page,
@@ -118,12 +106,7 @@ impl Listing {
         listing
     }
 
-    pub(super) fn new(
-        collection: Collection<RawDocumentBuf>,
-        plan: Plan,
-        key: Option<Key>,
-        page: Page,
-    ) -> Self {
+    pub(super) fn new(collection: Collection, plan: Plan, key: Option<Key>, page: Page) -> Self {
         let behind = key.as_ref().map_or("_id", |key| key.behind);
         let needed = ["_id", key.as_ref().map_or("_id", |key| key.field), behind];
         let tail = matches!(&page.after, Some(after) if after.part == Part::Tail);
@@ -230,77 +213,6 @@ impl Listing {
         }
     }
 
-    /// Opens the next step, or ends the page if it has read enough.
-    async fn step(&mut self) -> Result<(), Fault> {
-        let end = match self.size_of_step() {
-            Step::All => None,
-            Step::Keys(size) => self.end_of_step(size).await?,
-            Step::None => {
-                self.stage = Stage::Paused;
-                return Ok(());
-            }
-        };
-        self.steps += 1;
-        let mut filter = self.plan.all();
-        and(&mut filter, self.bounds(end.as_ref()));
-        let ask = Ask {
-            filter,
-            sort: self.order(),
-            projection: self.projection.clone(),
-            index: self.plan.index,
-            wanted: self.left(),
-            ..Ask::default()
-        };
-        let source = Source::open(&self.collection, ask).await?;
-        self.stage = Stage::Reading(source, end);
-        Ok(())
-    }
-
-    fn size_of_step(&mut self) -> Step {
-        // A list without a limit is read to its end in one go.
-        if self.limit.is_none() {
-            return Step::All;
-        }
-        let late = self.steps > 0 && self.started.elapsed() > SEARCH;
-        let growing = |first: u64, most: u64| (first << (2 * self.steps).min(16)).min(most);
-        match self.plan.pace {
-            Pace::Exact => Step::All,
-            Pace::Keys | Pace::Text if late => Step::None,
-            Pace::Keys => Step::Keys(growing(1000, 50_000)),
-            Pace::Text => Step::Keys(growing(500, 4000)),
-            Pace::Documents => {
-                let left = (2 * self.given + 90).saturating_sub(self.passed);
-                let size = left.min(90);
-                self.passed += size;
-                if size < 10 {
-                    Step::None
-                } else {
-                    Step::Keys(size)
-                }
-            }
-        }
-    }
-
-    /// The value so many keys from the front: read from the index alone.
-    async fn end_of_step(&mut self, size: u64) -> Result<Option<Bson>, Fault> {
-        let Some(key) = &self.key else {
-            return Ok(None);
-        };
-        let mut filter = self.plan.prefix.clone();
-        and(&mut filter, self.bounds(None));
-        let ask = Ask {
-            filter,
-            sort: self.order(),
-            projection: Some(doc! { "_id": 0, key.field: 1 }),
-            index: self.plan.index,
-            wanted: Some(1),
-            skip: size - 1,
-            is_limited: true,
-        };
-        let found = Source::open(&self.collection, ask).await?.next().await?;
-        Ok(found.and_then(|found| value(&found, key.field)))
-    }
-
     /// Takes the documents of one value.
     async fn read(&mut self, mut source: Source, end: Option<Bson>) -> Result<(), Fault> {
         let Some(first) = source.next().await? else {
@@ -323,22 +235,6 @@ impl Listing {
         self.take(ties, &of);
         self.stage = Stage::Reading(source, end);
         Ok(())
-    }
-
-    /// A step is over: the next one, or the documents without the key.
-    fn ended(&mut self, end: Option<Bson>) {
-        self.stage = match end {
-            Some(end) => {
-                self.position = Some(Position {
-                    part: Part::Main,
-                    key: end.clone(),
-                    id: None,
-                });
-                self.front = Front::Past(end);
-                Stage::Between
-            }
-            None => Stage::BeforeTail,
-        };
     }
 
     fn position_of(&self, document: &RawDocument) -> Position {

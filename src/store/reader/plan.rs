@@ -5,8 +5,8 @@ use mongodb::bson::{Bson, DateTime, Document, doc};
 
 use super::filter::AlertFilter;
 use super::site::{self, MERGED, There};
-use super::{COUNTED, Count, Fault, PAGE_TIME, and, answer};
-use crate::store::{alerts, indexes};
+use super::{COUNTED, Count, Fault, PAGE_TIME, and, answer, millis, whole};
+use crate::store::{alerts, command, indexes};
 
 /// How a query is read.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,8 @@ pub(super) struct Plan {
     /// None if it is not there.
     pub(super) index: Option<&'static str>,
     pub(super) pace: Pace,
+    /// The same question along its other indexes, of which one may be much shorter.
+    pub(super) others: Vec<Plan>,
 }
 
 /// How far one page may read.
@@ -35,43 +37,54 @@ pub(super) enum Pace {
     Text,
 }
 
-/// The index that decides most, by the first field after the site.
-fn choose(filter: &AlertFilter, sites: usize) -> (&'static str, Option<&'static str>) {
-    let grave = filter
-        .level_min
-        .is_some_and(|least| least >= indexes::GRAVE_LEVEL && sites * levels(least) <= MERGED);
-    match filter {
-        AlertFilter { mitre: Some(_), .. } => (indexes::MITRE, Some("rule.mitre.id")),
-        AlertFilter { group: Some(_), .. } => (indexes::GROUP, Some("rule.groups")),
-        AlertFilter {
-            rule_id: Some(_), ..
-        } => (indexes::RULE, Some("rule.id")),
-        AlertFilter {
-            agent_id: Some(_), ..
-        } => (indexes::AGENT, Some("agent_id")),
-        AlertFilter {
-            risk_score: Some(_),
-            ..
-        } => (indexes::RISK, Some("_risk_score")),
-        _ if grave => (indexes::LEVEL, Some("rule.level")),
-        _ => (indexes::TIME, None),
-    }
-}
-
-/// How many levels there are from this one on; 16 is the last.
-fn levels(least: i64) -> usize {
-    usize::try_from(17 - least).unwrap_or(0)
+/// The indexes that begin with a field of the filter: the one that decides most comes first.
+fn candidates(filter: &AlertFilter, sites: usize) -> Vec<(&'static str, &'static str)> {
+    let grave = filter.level_min.as_ref().is_some_and(|least| {
+        least.number >= indexes::GRAVE_LEVEL && sites * least.values().len() <= MERGED
+    });
+    let asked = [
+        (filter.mitre.is_some(), indexes::MITRE, "rule.mitre.id"),
+        (filter.group.is_some(), indexes::GROUP, "rule.groups"),
+        (filter.rule_id.is_some(), indexes::RULE, "rule.id"),
+        (filter.agent_id.is_some(), indexes::AGENT, "agent_id"),
+        (filter.risk_score.is_some(), indexes::RISK, "_risk_score"),
+        (grave, indexes::LEVEL, "rule.level"),
+    ];
+    let asked = asked.into_iter().filter(|(is_asked, ..)| *is_asked);
+    asked.map(|(_, index, field)| (index, field)).collect()
 }
 
 /// Plans a question about these sites with the indexes that are there.
 pub(super) fn of(filter: &AlertFilter, sites: &[Bson], there: &There) -> Plan {
-    let (index, first) = choose(filter, sites.len());
+    let candidates = candidates(filter, sites.len());
+    let mut others = candidates.iter();
+    let mut plan = match others.next() {
+        Some((index, first)) => along(filter, sites, there, index, Some(first)),
+        None => along(filter, sites, there, indexes::TIME, None),
+    };
+    if matches!(plan.pace, Pace::Keys | Pace::Documents) {
+        plan.others = others
+            .map(|(index, first)| along(filter, sites, there, index, Some(first)))
+            .filter(|other| other.index.is_some())
+            .collect();
+    }
+    plan
+}
+
+fn along(
+    filter: &AlertFilter,
+    sites: &[Bson],
+    there: &There,
+    index: &'static str,
+    first: Option<&str>,
+) -> Plan {
     let mut plan = Plan {
         prefix: site::is_one_of(sites),
         keys: Document::new(),
         rest: filter.text(),
         index: there.contains(index).then_some(index),
         pace: Pace::Exact,
+        others: Vec::new(),
     };
     for part in filter.parts() {
         let into = match part.field {
@@ -81,13 +94,6 @@ pub(super) fn of(filter: &AlertFilter, sites: &[Bson], there: &There) -> Plan {
             _ => &mut plan.keys,
         };
         into.insert(part.field, part.condition);
-    }
-    if index == indexes::LEVEL
-        && let Some(least) = filter.level_min
-    {
-        // Each level by itself is in the order of time.
-        let each: Vec<i64> = (least..=16).collect();
-        plan.prefix.insert("rule.level", doc! { "$in": each });
     }
     plan.pace = match () {
         // Without an index there are no keys to pass over.
@@ -127,21 +133,27 @@ pub(super) async fn count(
     if !time.is_empty() {
         query.insert("_timestamp", time);
     }
-    let limit = i64::try_from(COUNTED + 1).unwrap_or(i64::MAX);
-    let most = i64::try_from(PAGE_TIME.as_millis()).unwrap_or(i64::MAX);
-    let mut command =
-        doc! { "count": alerts::NAME, "query": query, "limit": limit, "maxTimeMS": most };
-    if let Some(index) = plan.index {
-        command.insert("hint", index);
-    }
-    let reply = answer(async { Ok(database.run_command(command).await?) }).await?;
-    let number = match reply.get("n") {
-        Some(Bson::Int32(number)) => u64::try_from(*number).unwrap_or(0),
-        Some(Bson::Int64(number)) => u64::try_from(*number).unwrap_or(0),
-        _ => 0,
-    };
+    let number = keys(database, query, plan.index, COUNTED + 1).await?;
     Ok(Count {
         value: number.min(COUNTED),
         is_capped: number > COUNTED,
     })
+}
+
+/// How many documents there are, up to the limit; of what an index knows only its keys are read.
+pub(super) async fn keys(
+    database: &Database,
+    query: Document,
+    index: Option<&str>,
+    limit: u64,
+) -> Result<u64, Fault> {
+    let mut count = doc! {
+        "count": alerts::NAME, "query": query, "limit": whole(limit),
+        "maxTimeMS": millis(PAGE_TIME),
+    };
+    if let Some(index) = index {
+        count.insert("hint", index);
+    }
+    let reply = answer(async { Ok(command::ask(database, count).await?) }).await?;
+    Ok(command::number(&reply, "n"))
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use mongodb::bson::{Bson, Document, doc};
 
-use super::{Fault, PAGE_TIME, Reader, answer};
+use super::{Fault, PAGE_TIME, Reader, answer, millis};
+use crate::store::command;
 
 /// The site of documents that name none: there was no other before there were sites.
 const UNNAMED: &str = "default";
@@ -58,16 +59,20 @@ impl Reader {
     }
 
     async fn sites(&self, name: &str) -> Result<Vec<Bson>, Fault> {
-        let collection = self.collection(name).await?;
+        let database = self.database().await?;
         // One step in the index for each site.
-        let named = collection.distinct("_site", doc! { "_site": { "$gte": "" } });
-        let named = named.max_time(PAGE_TIME);
-        let mut sites = answer(async { Ok(named.await?) }).await?;
-        let unnamed = collection
-            .find_one(doc! { "_site": Bson::Null })
-            .projection(doc! { "_id": 1 })
-            .max_time(PAGE_TIME);
-        if answer(async { Ok(unnamed.await?) }).await?.is_some() {
+        let named = doc! {
+            "distinct": name, "key": "_site", "query": { "_site": { "$gte": "" } },
+            "maxTimeMS": millis(PAGE_TIME),
+        };
+        let named = answer(async { Ok(command::ask(database, named).await?) }).await?;
+        let mut sites = named.get_array("values").cloned().unwrap_or_default();
+        let unnamed = doc! {
+            "find": name, "filter": { "_site": Bson::Null }, "projection": { "_id": 1 },
+            "maxTimeMS": millis(PAGE_TIME),
+        };
+        let unnamed = answer(async { Ok(command::one(database, unnamed).await?) }).await?;
+        if unnamed.is_some() {
             sites.push(Bson::Null);
         }
         Ok(sites)
@@ -83,27 +88,21 @@ impl Reader {
         {
             return Ok(known);
         }
-        let collection = self.collection(name).await?;
+        let database = self.database().await?;
         let names = async {
-            match collection.list_index_names().await {
-                Ok(names) => Ok(names),
+            match command::list(database, doc! { "listIndexes": name }).await {
+                Ok(indexes) => Ok(indexes),
                 // NamespaceNotFound: nothing has been written yet; Unauthorized: no hints, then.
-                Err(error) if matches!(code(&error), Some(26 | 13)) => Ok(Vec::new()),
+                Err(error) if matches!(command::code(&error), Some(26 | 13)) => Ok(Vec::new()),
                 Err(error) => Err(error.into()),
             }
         };
         let names = answer(names).await?;
-        let names: Arc<There> = Arc::new(names.into_iter().collect());
+        let name_of = |index: &Document| index.get_str("name").ok().map(str::to_owned);
+        let names: Arc<There> = Arc::new(names.iter().filter_map(name_of).collect());
         let mut memory = self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
         memory.insert(name.to_owned(), (Instant::now(), Arc::clone(&names)));
         Ok(names)
-    }
-}
-
-fn code(error: &mongodb::error::Error) -> Option<i32> {
-    match error.kind.as_ref() {
-        mongodb::error::ErrorKind::Command(command) => Some(command.code),
-        _ => None,
     }
 }
 

@@ -1,12 +1,21 @@
 //! A cursor with a limit around each exchange, and one document of look-ahead.
 
-use mongodb::bson::{Document, RawDocumentBuf};
-use mongodb::{Collection, Cursor};
+use mongodb::Database;
+use mongodb::bson::{Document, RawDocumentBuf, doc};
 
-use super::{Fault, PAGE_TIME, STREAM_TIME, answer};
+use super::{Fault, PAGE_TIME, STREAM_TIME, answer, millis, whole};
+use crate::store::command;
+use crate::store::cursor::Cursor;
 
 /// Documents that travel together: more make the answer larger, not faster.
-const BATCH: u64 = 128;
+const BATCH: i32 = 128;
+
+/// A collection and where it lies.
+#[derive(Debug, Clone)]
+pub(super) struct Collection {
+    pub(super) database: Database,
+    pub(super) name: &'static str,
+}
 
 /// What is asked of a collection.
 #[derive(Debug, Clone, Default)]
@@ -22,44 +31,46 @@ pub(super) struct Ask {
     pub(super) is_limited: bool,
 }
 
-pub(super) struct Source {
-    cursor: Cursor<RawDocumentBuf>,
-    peeked: Option<RawDocumentBuf>,
-}
-
-impl Source {
-    pub(super) async fn open(
-        collection: &Collection<RawDocumentBuf>,
-        ask: Ask,
-    ) -> Result<Self, Fault> {
-        let time = if ask.wanted.is_some() {
+impl Ask {
+    fn command(self, collection: &str) -> Document {
+        let time = if self.wanted.is_some() {
             PAGE_TIME
         } else {
             STREAM_TIME
         };
         // Two more: the next one says where the last ones' time ends.
-        let batch = ask
-            .wanted
-            .map_or(BATCH, |wanted| wanted.saturating_add(2).min(BATCH));
-        let mut find = collection
-            .find(ask.filter)
-            .batch_size(u32::try_from(batch).unwrap_or(u32::MAX))
-            .skip(ask.skip)
-            .max_time(time)
-            .allow_disk_use(true);
-        if !ask.sort.is_empty() {
-            find = find.sort(ask.sort);
+        let wanted = self.wanted.and_then(|wanted| i32::try_from(wanted).ok());
+        let batch = wanted.map_or(BATCH, |wanted| wanted.saturating_add(2).min(BATCH));
+        let mut find = doc! {
+            "find": collection, "filter": self.filter, "batchSize": batch,
+            "skip": whole(self.skip), "maxTimeMS": millis(time), "allowDiskUse": true,
+        };
+        if !self.sort.is_empty() {
+            find.insert("sort", self.sort);
         }
-        if let Some(projection) = ask.projection {
-            find = find.projection(projection);
+        if let Some(projection) = self.projection {
+            find.insert("projection", projection);
         }
-        if let Some(index) = ask.index {
-            find = find.hint(mongodb::options::Hint::Name(index.to_owned()));
+        if let Some(index) = self.index {
+            find.insert("hint", index);
         }
-        if let Some(wanted) = ask.wanted.filter(|_| ask.is_limited) {
-            find = find.limit(i64::try_from(wanted).unwrap_or(i64::MAX));
+        if let Some(wanted) = self.wanted.filter(|_| self.is_limited) {
+            find.insert("limit", whole(wanted));
         }
-        let cursor = answer(async { Ok(find.await?) }).await?;
+        find
+    }
+}
+
+pub(super) struct Source {
+    cursor: Cursor,
+    peeked: Option<RawDocumentBuf>,
+}
+
+impl Source {
+    pub(super) async fn open(collection: &Collection, ask: Ask) -> Result<Self, Fault> {
+        let find = ask.command(collection.name);
+        let query = command::query(&collection.database, find);
+        let cursor = answer(async { Ok(query.await?) }).await?;
         let peeked = None;
         Ok(Self { cursor, peeked })
     }
@@ -68,9 +79,7 @@ impl Source {
         if let Some(peeked) = self.peeked.take() {
             return Ok(Some(peeked));
         }
-        let advance = async { Ok(self.cursor.advance().await?) };
-        let found = answer(advance).await?;
-        Ok(found.then(|| self.cursor.current().to_owned()))
+        answer(async { Ok(self.cursor.next().await?) }).await
     }
 
     /// Gives a document back; it is the next one again.

@@ -3,8 +3,8 @@
 use mongodb::bson::{Bson, DateTime, Document, doc};
 
 use super::filter::AlertFilter;
-use super::{Fault, PAGE_TIME, Reader, Record, and, answer, plan};
-use crate::store::alerts;
+use super::{Fault, PAGE_TIME, Reader, Record, and, answer, millis, plan};
+use crate::store::{alerts, command};
 
 /// The most frequent ones of what has many values.
 const TOP: i32 = 100;
@@ -105,15 +105,16 @@ impl Reader {
             facets.insert(by.name(), by.stages(bucket));
         }
         let pipeline = [doc! { "$match": matched }, doc! { "$facet": facets }];
-        let collection = self.collection(alerts::NAME).await?;
-        let mut aggregate = collection.aggregate(pipeline).max_time(PAGE_TIME);
+        let mut aggregate = doc! {
+            "aggregate": alerts::NAME, "pipeline": pipeline.to_vec(), "cursor": {},
+            "maxTimeMS": millis(PAGE_TIME),
+        };
         if let Some(index) = plan.index {
-            aggregate = aggregate.hint(mongodb::options::Hint::Name(index.to_owned()));
+            aggregate.insert("hint", index);
         }
         let found = async {
-            let mut cursor = aggregate.await?;
-            let found = cursor.advance().await?;
-            Ok(found.then(|| cursor.current().to_owned()))
+            let mut cursor = command::query(self.database().await?, aggregate).await?;
+            Ok(cursor.next().await?)
         };
         let Some(found) = answer(found).await? else {
             return Err(Fault::Unavailable("MongoDB counted nothing".to_owned()));

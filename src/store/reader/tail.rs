@@ -5,23 +5,22 @@
 //! A position is given out only when everything before it has been given out, so that whoever goes
 //! on from it misses nothing and sees nothing twice. While MongoDB is away, its return is awaited.
 
+mod changes;
 mod rounds;
 
 use std::time::Duration;
 
-use mongodb::bson::{RawDocumentBuf, doc};
-use mongodb::change_stream::ChangeStream;
-use mongodb::change_stream::event::ResumeToken;
-use mongodb::{Collection, Database};
+use mongodb::Database;
+use mongodb::bson::doc;
 
 use super::filter::AlertFilter;
-use super::{Fault, Reader, Record, answer, site};
-use crate::store::alerts;
+use super::{Fault, Reader, Record, answer};
+use crate::store::command;
+use crate::store::cursor::Cursor;
 use rounds::Rounds;
 
-/// How long a change stream waits in the server for something new.
-const AWAIT: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_secs(1);
+
 /// What is new.
 #[derive(Debug)]
 pub enum Event {
@@ -40,6 +39,7 @@ pub struct Tail {
     filter: AlertFilter,
     position: Option<Place>,
     way: Option<Way>,
+    away: Option<String>,
 }
 
 /// Where in the sequence of writes.
@@ -52,7 +52,7 @@ enum Place {
 }
 
 enum Way {
-    Changes(Box<ChangeStream<RawDocumentBuf>>),
+    Changes(Box<Cursor>),
     Rounds(Rounds),
 }
 
@@ -87,11 +87,19 @@ impl Reader {
             None => None,
         };
         Ok(Tail {
+            position,
+            ..self.tail_from_now(filter)
+        })
+    }
+
+    pub(super) fn tail_from_now(&self, filter: &AlertFilter) -> Tail {
+        Tail {
             reader: self.clone(),
             filter: filter.clone(),
-            position,
+            position: None,
             way: None,
-        })
+            away: None,
+        }
     }
 }
 
@@ -124,7 +132,12 @@ impl Tail {
     ///
     /// `Settings`.
     pub async fn next(&mut self) -> Result<Event, Fault> {
-        match self.try_next().await {
+        let next = self.try_next().await;
+        self.away = match &next {
+            Err(Fault::Unavailable(why)) => Some(why.clone()),
+            _ => None,
+        };
+        match next {
             Err(Fault::HistoryLost) => {
                 self.way = None;
                 self.position = None;
@@ -133,11 +146,16 @@ impl Tail {
             Err(Fault::Unavailable(why)) => {
                 log::warn!("stream: {why}");
                 self.way = None;
-                tokio::time::sleep(PAUSE).await;
+                rest().await;
                 Ok(Event::Nothing(self.place()))
             }
             other => other,
         }
+    }
+
+    /// Why MongoDB could not be asked the last time; none if it was.
+    pub fn away(&self) -> Option<&str> {
+        self.away.as_deref()
     }
 
     async fn try_next(&mut self) -> Result<Event, Fault> {
@@ -165,77 +183,17 @@ impl Tail {
             .map(Place::to_text)
             .unwrap_or_default()
     }
+}
 
-    async fn changes(&mut self, database: &Database) -> Result<Way, Fault> {
-        let collection: Collection<RawDocumentBuf> = database.collection(alerts::NAME);
-        let mut matched = vec![doc! { "operationType": "insert" }];
-        let site = site::condition(self.filter.site.as_deref());
-        matched.extend(
-            site.into_iter()
-                .map(|(name, condition)| doc! { format!("fullDocument.{name}"): condition }),
-        );
-        matched.extend(self.filter.whole("fullDocument."));
-        let mut watch = collection
-            .watch()
-            .pipeline([doc! { "$match": { "$and": matched } }])
-            .max_await_time(AWAIT);
-        match &self.position {
-            Some(Place::Change(token)) => watch = watch.resume_after(resume(token)?),
-            // The server was a standalone one when the position was given.
-            Some(Place::Record(_)) => return Err(Fault::HistoryLost),
-            None => {}
-        }
-        let stream = answer(async { Ok(watch.await?) }).await?;
-        let stream = stream.with_type::<RawDocumentBuf>();
-        if let Some(token) = stream.resume_token().as_ref().and_then(token) {
-            self.position = Some(Place::Change(token));
-        }
-        Ok(Way::Changes(Box::new(stream)))
-    }
-
-    async fn next_change(
-        &mut self,
-        stream: &mut ChangeStream<RawDocumentBuf>,
-    ) -> Result<Event, Fault> {
-        let next = async { Ok(stream.next_if_any().await?) };
-        let event = answer(next).await?;
-        if !stream.is_alive() {
-            // The collection was dropped: the stream begins anew, at the same position.
-            return Err(Fault::HistoryLost);
-        }
-        let position = match &event {
-            Some(event) => event
-                .get_document("_id")
-                .ok()
-                .and_then(|id| Some(id.get_str("_data").ok()?.to_owned())),
-            None => stream.resume_token().as_ref().and_then(token),
-        };
-        if let Some(position) = position {
-            self.position = Some(Place::Change(position));
-        }
-        let alert = event
-            .as_ref()
-            .and_then(|event| event.get_document("fullDocument").ok());
-        Ok(match alert {
-            Some(alert) => Event::Alert(self.place(), Record(alert.to_owned())),
-            None => Event::Nothing(self.place()),
-        })
-    }
+/// The pause before MongoDB is asked again.
+pub(super) async fn rest() {
+    tokio::time::sleep(PAUSE).await;
 }
 
 async fn is_replicated(database: &Database) -> Result<bool, Fault> {
-    let hello = answer(async { Ok(database.run_command(doc! { "hello": 1 }).await?) }).await?;
+    let hello = doc! { "hello": 1 };
+    let hello = answer(async { Ok(command::run(database, hello).await?) }).await?;
     Ok(hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid"))
-}
-
-fn token(token: &ResumeToken) -> Option<String> {
-    let token = mongodb::bson::serialize_to_document(token).ok()?;
-    token.get_str("_data").ok().map(str::to_owned)
-}
-
-fn resume(token: &str) -> Result<ResumeToken, Fault> {
-    let token = doc! { "_data": token };
-    mongodb::bson::deserialize_from_document(token).map_err(|_| Fault::HistoryLost)
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use mongodb::Database;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
-use mongodb::{Collection, Database};
 
 use super::{Event, Place, Tail, Way};
-use crate::store::alerts;
 use crate::store::reader::{Fault, Record, answer, site};
+use crate::store::{alerts, command};
 
 /// How often a standalone server is asked. A record is given out one round after it was first seen:
 /// two writers may become visible in another order than that of their numbers.
@@ -85,15 +85,15 @@ impl Tail {
 
     /// Those of the records that the filter lets through, and the position behind all of them.
     async fn fetch(&mut self, part: &[(i64, Bson)]) -> Result<Vec<Event>, Fault> {
-        let collection = self.reader.collection(alerts::NAME).await?;
+        let database = self.reader.database().await?;
         let ids: Vec<Bson> = part.iter().map(|(_, id)| id.clone()).collect();
         let mut conditions = vec![
             doc! { "_id": { "$in": ids } },
             site::condition(self.filter.site.as_deref()),
         ];
         conditions.extend(self.filter.whole(""));
-        let find = collection.find(doc! { "$and": conditions });
-        let found = answer(async { Ok(alerts::all(find).await?) }).await?;
+        let find = doc! { "find": alerts::NAME, "filter": { "$and": conditions } };
+        let found = answer(async { Ok(command::all(database, find).await?) }).await?;
         let mut by_id: HashMap<String, RawDocumentBuf> = HashMap::new();
         for document in found {
             let id: Option<Bson> = document
@@ -120,14 +120,16 @@ impl Tail {
 }
 
 async fn newest(database: &Database) -> Result<i64, Fault> {
-    let collection: Collection<Document> = database.collection(alerts::NAME);
-    let find = collection
-        .find_one(doc! {})
-        .sort(doc! { "$natural": -1 })
-        .projection(doc! { "_id": 1 })
-        .show_record_id(true);
-    let found = answer(async { Ok(find.await?) }).await?;
+    let newest = newest_first();
+    let found = answer(async { Ok(command::one(database, newest).await?) }).await?;
     Ok(found.map_or(0, |found| found.get_i64("$recordId").unwrap_or(0)))
+}
+
+fn newest_first() -> Document {
+    doc! {
+        "find": alerts::NAME, "sort": { "$natural": -1 }, "projection": { "_id": 1 },
+        "showRecordId": true,
+    }
 }
 
 /// The newest record, and those behind `from` up to `settled`, oldest first.
@@ -136,17 +138,11 @@ async fn behind(
     from: i64,
     settled: i64,
 ) -> Result<(i64, Vec<(i64, Bson)>), Fault> {
-    let collection: Collection<RawDocumentBuf> = database.collection(alerts::NAME);
-    let find = collection
-        .find(doc! {})
-        .sort(doc! { "$natural": -1 })
-        .projection(doc! { "_id": 1 })
-        .show_record_id(true)
-        .batch_size(500);
-    let mut cursor = answer(async { Ok(find.await?) }).await?;
+    let mut find = newest_first();
+    find.insert("batchSize", 500);
+    let mut cursor = answer(async { Ok(command::query(database, find).await?) }).await?;
     let (mut newest, mut records) = (from, Vec::new());
-    while answer(async { Ok(cursor.advance().await?) }).await? {
-        let record = cursor.current();
+    while let Some(record) = answer(async { Ok(cursor.next().await?) }).await? {
         let number = record.get_i64("$recordId").unwrap_or(0);
         newest = newest.max(number);
         if number <= from {
