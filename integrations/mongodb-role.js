@@ -6,6 +6,8 @@
 // Run it again after an upgrade: it brings the role up to date and leaves the user alone.
 // Other names:  mongosh … --eval 'var database = "soc", user = "wazuh-paris"' --file …
 // Only the hook:  --eval 'var collect = false'
+// Also a user for `migrate` and `erase`, who may delete, with a password of its own (custom-mongo-admin):
+//                 --eval 'var admin = true'
 
 const target = typeof database === "string" ? database : "wazuh_config_assessment";
 const name = typeof user === "string" ? user : "custom-mongo";
@@ -51,6 +53,20 @@ const inventoryPrivileges = inventory.map((collection) => ({
   actions: volatile.includes(collection) ? [...collecting, "remove"] : collecting,
 }));
 
+// `migrate` and `erase` alone may remove, and drop an index. Their user is another than the hook's: give
+// it to them when you need it (MONGO_URI=… custom-mongo migrate), and do not leave it in the settings.
+const beside = [
+  "agents_python_service", "syscheck_python_service", "software_inventory_python_service",
+  "os_info_python_service", "erasures",
+];
+const administering = [
+  "find", "insert", "update", "remove", "createIndex", "dropIndex", "listIndexes",
+];
+const administrator = ["alerts", ...inventory, ...beside].map((collection) => ({
+  resource: { db: target, collection },
+  actions: administering,
+}));
+
 const bring = (role, privileges) => {
   if (users.getRole(role)) {
     users.updateRole(role, { privileges, roles: [] });
@@ -73,6 +89,18 @@ if (users.getUser(name)) {
 } else {
   users.createUser({ user: name, pwd: typeof password === "string" ? password : passwordPrompt(), roles });
   print(`user ${name} in ${target}: created`);
+}
+
+if (typeof admin === "boolean" && admin) {
+  const role = bring("customMongoAdmin", administrator);
+  const person = `${name}-admin`;
+  if (users.getUser(person)) {
+    users.grantRolesToUser(person, [role]);
+  } else {
+    print(`a password for ${person}:`);
+    users.createUser({ user: person, pwd: passwordPrompt(), roles: [role] });
+  }
+  print(`user ${person} in ${target}: has ${role}`);
 }
 
 print(`

@@ -6,6 +6,8 @@ use std::borrow::Cow;
 pub mod completion;
 pub mod enrich;
 pub mod posted;
+pub mod search;
+pub mod stored;
 
 pub(crate) mod bson;
 mod convert;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::alert::When;
+use crate::alert::search::Term;
 use crate::commands::install::Retention;
 use crate::serve::Scope;
 
@@ -115,6 +116,16 @@ pub enum Command {
         #[command(subcommand)]
         command: SpoolCommand,
     },
+    /// Bring indexes and documents of older versions, and of the Python service, up to date
+    #[command(
+        after_help = "Examples:\n  custom-mongo migrate --dry-run\n  custom-mongo migrate --rate 2000 --format json"
+    )]
+    Migrate(MigrateArgs),
+    /// Take one agent's or one person's data out for good
+    #[command(
+        after_help = "Examples:\n  custom-mongo erase --agent 017 --dry-run\n  custom-mongo erase --query data.srcuser=alice --query '*=alice@example.org'"
+    )]
+    Erase(EraseArgs),
     /// Alerts or agents, live in the terminal, from MongoDB alone
     #[command(
         after_help = "Examples:\n  custom-mongo watch alerts --risk high\n  custom-mongo watch agents"
@@ -179,16 +190,16 @@ pub struct InstallArgs {
     /// How long alerts are kept, for new settings: 90d, 1y, …, or off
     #[arg(long, value_name = "SPAN")]
     pub retention: Option<Retention>,
-    /// <level> of the block: Wazuh hands over alerts of this level and above; 0 is all
-    #[arg(long, value_name = "LEVEL", default_value_t = 3, value_parser = clap::value_parser!(u8).range(0..=16))]
-    pub level: u8,
-    /// <rule_id> of the block: only alerts of these rules
+    /// `<level>` of the block: Wazuh hands over alerts of this level and above; unless given, all
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(0..=16))]
+    pub level: Option<u8>,
+    /// `<rule_id>` of the block: only alerts of these rules
     #[arg(long, value_name = "IDS")]
     pub rule_id: Option<String>,
-    /// <group> of the block: only alerts of these rule groups
+    /// `<group>` of the block: only alerts of these rule groups
     #[arg(long, value_name = "GROUPS")]
     pub group: Option<String>,
-    /// <event_location> of the block: only alerts from places that match
+    /// `<event_location>` of the block: only alerts from places that match
     #[arg(long, value_name = "PATTERN")]
     pub event_location: Option<String>,
     /// Also what brings in the agents' inventory, every fifteen minutes
@@ -298,6 +309,37 @@ pub struct ServeArgs {
     /// Where to listen, instead of what the settings say
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<String>,
+}
+
+/// Arguments of `migrate`.
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// Only say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The site that the Python service's documents belong to; the settings' own by default
+    #[arg(long, value_name = "NAME")]
+    pub site: Option<String>,
+    /// At most so many documents a second
+    #[arg(long, value_name = "DOCUMENTS")]
+    pub rate: Option<NonZeroU32>,
+}
+
+/// Arguments of `erase`.
+#[derive(Debug, Args)]
+pub struct EraseArgs {
+    /// Everything of this agent
+    #[arg(long, value_name = "ID", required_unless_present = "query")]
+    pub agent: Option<String>,
+    /// Everything that has this: FIELD=VALUE, or *=TEXT for a text anywhere (again for more: any of them)
+    #[arg(long, value_name = "FIELD=VALUE", conflicts_with = "agent")]
+    pub query: Vec<Term>,
+    /// Of this site; the settings' own by default
+    #[arg(long, value_name = "NAME")]
+    pub site: Option<String>,
+    /// Only count
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// What to do with tokens.

@@ -3,10 +3,12 @@
 pub mod backfill;
 pub mod check;
 pub mod collect;
+pub mod erase;
 mod feeding;
 pub mod follow;
 pub mod hook;
 pub mod install;
+pub mod migrate;
 mod output;
 pub mod overview;
 mod screen;

@@ -20,10 +20,12 @@ pub struct Home {
 }
 
 impl Home {
-    /// Finds them from the place of our own file and `$CUSTOM_MONGO_STATE_DIR`.
+    /// Finds them from the place of our own file and `$CUSTOM_MONGO_STATE_DIR`. Started from elsewhere,
+    /// as from a package's `/usr/bin`, we work for the copy of us in Wazuh's usual place, if there is one.
     pub fn find() -> Self {
         let exe = std::env::current_exe().ok();
         let wazuh = exe.as_deref().and_then(wazuh_home).map(Path::to_owned);
+        let wazuh = wazuh.or_else(usual_installation);
         let state = std::env::var_os("CUSTOM_MONGO_STATE_DIR").filter(|dir| !dir.is_empty());
         let state = state.map_or_else(|| default_state(wazuh.as_deref()), PathBuf::from);
         Self { wazuh, state }
@@ -125,6 +127,11 @@ fn become_user(uid: Uid, gid: Gid) -> io::Result<()> {
 fn wazuh_home(exe: &Path) -> Option<&Path> {
     let folder = exe.parent()?;
     (folder.file_name()? == "integrations").then(|| folder.parent())?
+}
+
+fn usual_installation() -> Option<PathBuf> {
+    let usual = Layout::new(Path::new("/"), None);
+    usual.binary().is_file().then(|| usual.home().to_owned())
 }
 
 fn default_state(wazuh: Option<&Path>) -> PathBuf {

@@ -30,13 +30,15 @@ use anyhow::Context;
 use clap::Parser;
 
 use cli::{
-    BackfillArgs, CheckArgs, Cli, Command, DeadCommand, FollowArgs, SpoolCommand, TokenCommand,
-    WatchCommand,
+    BackfillArgs, CheckArgs, Cli, Command, DeadCommand, EraseArgs, FollowArgs, MigrateArgs,
+    SpoolCommand, TokenCommand, WatchCommand,
 };
 use commands::backfill::{Backfill, Reach, What};
+use commands::erase::{Erase, Whose};
 use commands::follow::First;
 use commands::hook::Call;
 use commands::install::{self as installer, Choice, Extent, Install, Service, Uninstall};
+use commands::migrate::Migrate;
 use commands::spool::{Dead, Spools};
 use commands::test::{Input, Run};
 use commands::token::Tokens;
@@ -107,16 +109,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         return test::run(&input(file.as_deref()), run, &settings, &home, format);
     }
     match &cli.command {
-        Some(Command::Check(args)) => {
-            let depth = match args {
-                CheckArgs {
-                    config_only: true, ..
-                } => check::Depth::ConfigOnly,
-                CheckArgs { trust: true, .. } => check::Depth::Trust,
-                _ => check::Depth::All,
-            };
-            Ok(check::run(config, &place(args), depth, format))
-        }
+        Some(Command::Check(args)) => Ok(check::run(config, &place(args), depth(args), format)),
         Some(Command::Serve(args)) => {
             let settings = config::load(config, &home)?.settings;
             commands::serve::run(args.listen.as_deref(), &settings, &home)
@@ -133,6 +126,12 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         Some(Command::Follow(args)) => {
             let settings = config::load(config, &home)?.settings;
             follow::run(args.file.as_deref(), first(args), &settings, &home)
+        }
+        Some(Command::Migrate(args)) => {
+            migrate(args, format).run(&config::load(config, &home)?.settings)
+        }
+        Some(Command::Erase(args)) => {
+            erase(args, format).run(&config::load(config, &home)?.settings, &home)
         }
         Some(Command::Backfill(args)) => {
             let settings = config::load(config, &home)?.settings;
@@ -190,7 +189,7 @@ fn watch(
 ) -> anyhow::Result<u8> {
     match command {
         WatchCommand::Alerts(args) => Alerts {
-            filter: args.filter(),
+            filter: args.filter(&settings.enrich.risk),
             since: args.since,
             last: args.last,
         }
@@ -204,13 +203,23 @@ fn watch(
     }
 }
 
+fn depth(args: &CheckArgs) -> check::Depth {
+    match args {
+        CheckArgs {
+            config_only: true, ..
+        } => check::Depth::ConfigOnly,
+        CheckArgs { trust: true, .. } => check::Depth::Trust,
+        _ => check::Depth::All,
+    }
+}
+
 fn layout(place: &cli::Place) -> Layout {
     Layout::new(&place.root, Some(&place.home))
 }
 
 fn install(args: &cli::InstallArgs, format: commands::Format) -> anyhow::Result<u8> {
     let choice = Choice {
-        level: Some(args.level),
+        level: args.level,
         rule_id: args.rule_id.clone(),
         group: args.group.clone(),
         event_location: args.event_location.clone(),
@@ -292,6 +301,35 @@ fn backfill(args: &BackfillArgs, format: commands::Format) -> Backfill {
         rate: args.rate.map(NonZeroU32::get),
         restart: args.restart,
         reach: Reach::All,
+        format,
+    }
+}
+
+fn migrate(args: &MigrateArgs, format: commands::Format) -> Migrate {
+    Migrate {
+        site: args.site.clone(),
+        rate: args.rate.map(NonZeroU32::get),
+        mode: if args.dry_run {
+            commands::migrate::Mode::Dry
+        } else {
+            commands::migrate::Mode::Write
+        },
+        format,
+    }
+}
+
+fn erase(args: &EraseArgs, format: commands::Format) -> Erase {
+    Erase {
+        whose: match &args.agent {
+            Some(id) => Whose::Agent(id.clone()),
+            None => Whose::Person(args.query.clone()),
+        },
+        site: args.site.clone(),
+        mode: if args.dry_run {
+            commands::erase::Mode::Dry
+        } else {
+            commands::erase::Mode::Erase
+        },
         format,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::RecvTimeoutError;
@@ -54,7 +54,27 @@ pub fn read(source: &Source<'_>, within: Duration) -> Result<Option<Secret>, Str
     command.transpose()
 }
 
+/// systemd puts a unit's credentials (`LoadCredential=`) into a folder of its own, named by a variable.
+const CREDENTIALS: &str = "$CREDENTIALS_DIRECTORY/";
+
+/// The path, with the folder of credentials in place of its variable.
+fn place(name: &str, path: &Path) -> Result<PathBuf, String> {
+    let Some(credential) = path
+        .to_str()
+        .and_then(|path| path.strip_prefix(CREDENTIALS))
+    else {
+        return Ok(path.to_owned());
+    };
+    match std::env::var_os("CREDENTIALS_DIRECTORY") {
+        Some(folder) => Ok(Path::new(&folder).join(credential)),
+        None => Err(format!(
+            "{name}_file: there are no credentials here: only a unit of systemd with LoadCredential={credential}:… has them"
+        )),
+    }
+}
+
 fn read_file(name: &str, path: &Path) -> Result<Secret, String> {
+    let path = &*place(name, path)?;
     let fault =
         |error: std::io::Error| format!("{name}_file: cannot read {}: {error}", path.display());
     let mode = std::fs::metadata(path).map_err(fault)?.permissions().mode();

@@ -75,6 +75,9 @@
 //! none, unlink its number. Crash before the unlink: it is found delivered and the work is done
 //! again. Power failure: any of these may be undone, and delivered records come again.
 //!
+//! `forget` takes what is delivered off the disk at once, the newest segment and the spare too: each is
+//! locked, looked at again, sealed and unlinked. Numbers may then begin anew, in new files.
+//!
 //! # Limits
 //!
 //! Segments, spare and dead letters together never exceed `max_size`; a tenth is kept for dead
@@ -105,7 +108,8 @@ use serde::Deserialize;
 
 use crate::setting::{Percent, Size};
 
-pub use self::dead::{DeadLetter, DeadSummary};
+pub use self::dead::{DeadEntry, DeadLetter, DeadSummary};
+pub use self::drain::Drain;
 pub use self::error::{Error, Result};
 pub use self::put::PutAll;
 pub use self::record::{Entry, EntryRef};

@@ -206,7 +206,10 @@ fn whatever_is_sent_is_answered_by_the_document() {
     let deep = format!("{}1{}", "{\"a\":".repeat(170), "}".repeat(170));
     let pair = format!("[{alert},{alert}]");
     let half = format!("[{alert},7]");
-    let bodies: [(&[u8], u16); 18] = [
+    let empty = format!("[{alert},{{}}]");
+    let bodies: [(&[u8], u16); 20] = [
+        (b"[{}]", 400),
+        (empty.as_bytes(), 207),
         (alert.as_bytes(), 200),
         (ALERTS.as_bytes(), 200),
         (pair.as_bytes(), 200),

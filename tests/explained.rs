@@ -18,7 +18,8 @@ fn offered(script: &str, words: &[&str]) -> Vec<String> {
     let ask = format!(
         "source {script}; COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
          complete -p custom-mongo >&2; \
-         _custom-mongo custom-mongo \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\"; \
+         function=$(complete -p custom-mongo | sed 's/.*-F \\([^ ]*\\) .*/\\1/'); \
+         $function custom-mongo \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\"; \
          printf '%s\\n' \"${{COMPREPLY[@]}}\""
     );
     let output = Command::new("bash").args(["-c", &ask]).output().unwrap();
@@ -137,7 +138,7 @@ fn every_page_is_right_and_says_what_the_help_says() {
 /// page's own text.
 fn shown(page: &str) -> String {
     let groff = Command::new("groff")
-        .args(["-man", "-ww", "-Tascii", "-P-cbou", "-rLL=100n", page])
+        .args(["-man", "-ww", "-Tutf8", "-P-cbou", "-rLL=100n", page])
         .output();
     match groff {
         Ok(output) => {

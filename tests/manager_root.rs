@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 
 use nix::unistd::{getegid, geteuid};
 
@@ -115,6 +116,25 @@ const AROUND: [&str; 9] = [
     "usr/bin",
 ];
 
+/// The binary as it was downloaded: it is copied often, so without what a debugger wants.
+pub(crate) static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
+    let copy = scratch::root().join("downloaded");
+    let built = env!("CARGO_BIN_EXE_custom-mongo");
+    let strip = Command::new("strip")
+        .arg("-o")
+        .arg(&copy)
+        .arg(built)
+        .status();
+    if !strip.is_ok_and(|status| status.success()) {
+        let cp = Command::new("cp").arg(built).arg(&copy).status();
+        assert!(
+            cp.is_ok_and(|status| status.success()),
+            "a copy of the binary"
+        );
+    }
+    copy
+});
+
 /// Such a root folder; removed when it is dropped.
 pub(crate) struct ManagerRoot {
     /// The folder, which stands for `/`.
@@ -142,12 +162,12 @@ impl ManagerRoot {
         for (name, owner, mode) in FOLDERS {
             let path = made.path(name);
             fs::create_dir_all(&path).expect("a folder of the home");
-            made.give(&path, owner, mode);
+            Self::give(&path, owner, mode);
         }
         for (name, owner, mode, content) in FILES {
             let path = made.path(name);
             fs::write(&path, content).expect("a file of the home");
-            made.give(&path, owner, mode);
+            Self::give(&path, owner, mode);
         }
         made.set_conf(conf);
         made
@@ -168,11 +188,6 @@ impl ManagerRoot {
         }
     }
 
-    /// The Wazuh home, as that host sees it.
-    pub(crate) fn home(&self) -> &Path {
-        &self.home
-    }
-
     /// User and group that Wazuh runs as there.
     pub(crate) fn wazuh() -> (u32, u32) {
         if geteuid().is_root() {
@@ -191,22 +206,25 @@ impl ManagerRoot {
     pub(crate) fn set_conf(&self, text: &str) {
         let path = self.path("etc/ossec.conf");
         fs::write(&path, text).expect("ossec.conf");
-        self.give(&path, Owner::Shared, 0o660);
+        Self::give(&path, Owner::Shared, 0o660);
     }
 
     /// Gives a file that a test made to `wazuh`, or what stands for him.
+    #[expect(clippy::unused_self, reason = "it is one of this host's accounts")]
     pub(crate) fn give_to_wazuh(&self, path: &Path, mode: u32) {
-        self.give(path, Owner::Wazuh, mode);
+        Self::give(path, Owner::Wazuh, mode);
     }
 
     /// Gives a file that a test made to root:wazuh.
+    #[expect(clippy::unused_self, reason = "it is one of this host's accounts")]
     pub(crate) fn give_to_group(&self, path: &Path, mode: u32) {
-        self.give(path, Owner::Shared, mode);
+        Self::give(path, Owner::Shared, mode);
     }
 
-    /// Makes `wazuh-integratord -t` refuse whatever it reads, with this message.
-    pub(crate) fn let_integratord_refuse(&self, message: &str) {
-        fs::write(self.path("bin/refuse"), format!("{message}\n")).expect("bin/refuse");
+    /// Makes `wazuh-integratord -t` refuse settings with this integration, or any if it is empty.
+    pub(crate) fn let_integratord_refuse(&self, integration: &str, message: &str) {
+        let text = format!("{message}\n{integration}\n");
+        fs::write(self.path("bin/refuse"), text).expect("bin/refuse");
     }
 
     /// A shell and its libraries, so that `wazuh-integratord -t` runs with this folder as its root.
@@ -235,7 +253,7 @@ impl ManagerRoot {
 
     /// A command of an administrator that works on this root folder, run from outside.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_custom-mongo"));
+        let mut command = Command::new(&*BINARY);
         command
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
@@ -289,7 +307,7 @@ impl ManagerRoot {
         fs::write(self.root.join("etc/group"), groups).expect("etc/group");
     }
 
-    fn give(&self, path: &Path, owner: Owner, mode: u32) {
+    fn give(path: &Path, owner: Owner, mode: u32) {
         if geteuid().is_root() {
             let (user, group) = match owner {
                 Owner::Root => (0, 0),

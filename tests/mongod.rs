@@ -83,6 +83,11 @@ impl Mongod {
         mongod
     }
 
+    /// Where its data lies.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
     /// The URI that a user of this server writes into the settings.
     pub(crate) fn uri(&self) -> String {
         let set = if self.setup.replica_set {
@@ -140,6 +145,26 @@ impl Mongod {
     /// SIGSTOP: connections are accepted by the kernel, and nobody ever answers.
     pub(crate) fn freeze(&self) {
         self.signal(Signal::SIGSTOP);
+        // On a busy machine a thread goes on until it is its turn to stop.
+        while !self.is_stopped() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Whether every thread is (`T` in proc(5)).
+    fn is_stopped(&self) -> bool {
+        let pid = self
+            .process
+            .lock()
+            .unwrap()
+            .as_ref()
+            .expect("mongod runs")
+            .pid;
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("its threads");
+        threads.flatten().all(|thread| {
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.is_empty() || stat.contains(") T ")
+        })
     }
 
     pub(crate) fn thaw(&self) {

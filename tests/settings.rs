@@ -23,6 +23,25 @@ fn an_unknown_key_costs_no_alert() {
     assert_eq!(text(&only("typo"), "id"), "1748872001.1337");
 }
 
+/// systemd's `LoadCredential=`: the folder is known to the unit alone.
+#[test]
+fn a_secret_may_be_a_credential_of_a_unit() {
+    let mut wazuh = Wazuh::new("credential");
+    let folder = wazuh.home.join("tmp/credentials");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("uri"), mongod::shared().uri()).unwrap();
+    fs::set_permissions(folder.join("uri"), PermissionsExt::from_mode(0o400)).unwrap();
+    wazuh.raw_settings(
+        "[store]\nuri_file = \"$CREDENTIALS_DIRECTORY/uri\"\ndatabase = \"credential\"\n[spool]\ndisk_reserve = 0\n",
+    );
+    let line = wazuh.call(first()).assert_no(78, &wazuh).to_owned();
+    assert!(line.contains("LoadCredential=uri:"), "{line}");
+    let folder = folder.display().to_string();
+    wazuh.environment.push(("CREDENTIALS_DIRECTORY", folder));
+    wazuh.drain();
+    assert_eq!(text(&only("credential"), "id"), "1748872001.1337");
+}
+
 #[test]
 fn any_bad_setting_is_78_and_the_alert_is_kept() {
     let wazuh = Wazuh::new("bad");

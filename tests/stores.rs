@@ -7,8 +7,10 @@ use std::os::unix::fs::PermissionsExt;
 use mongodb::bson::{Document, doc};
 use mongodb::sync::Client;
 
+use crate::analysisd;
 use crate::certificate::{certificate, signed};
 use crate::mongod::{Mongod, Setup};
+use crate::python_service;
 use crate::scratch;
 use crate::wazuh::{ALERTS, Wazuh, numbered, stored_on};
 
@@ -211,6 +213,36 @@ fn the_role_for_collect_keeps_an_inventory_and_touches_no_alert() {
             .run()
             .is_err()
     );
+}
+
+#[test]
+fn the_role_for_the_administrator_is_enough_to_migrate_and_to_erase() {
+    let (server, root) = with_logins();
+    let mut names = vec!["alerts"];
+    names.extend(shipped_list("inventory"));
+    names.extend(shipped_list("beside"));
+    let actions = shipped_list("administering");
+    let grant = |name: &&str| doc! { "resource": { "db": "old", "collection": name }, "actions": actions.clone() };
+    let privileges: Vec<Document> = names.iter().map(grant).collect();
+    let role = doc! { "createRole": "admin", "privileges": privileges, "roles": [] };
+    run(&root, "old", role);
+    let user = doc! { "createUser": "ana", "pwd": "pw", "roles": ["admin"] };
+    run(&root, "old", user);
+    let database = root.database("old");
+    let alert = python_service::alert(&analysisd::line(1));
+    python_service::put(&database, "alerts", &[alert]);
+    let agent = python_service::agent("002", "a");
+    python_service::put(&database, "agents", &[agent]);
+
+    let uri = format!("mongodb://ana:pw@127.0.0.1:{}/?authSource=old", server.port);
+    let wazuh = Wazuh::with_uri(&uri, "old");
+    for arguments in [vec!["migrate"], vec!["erase", "--agent", "002"]] {
+        let output = wazuh.run(&arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+    }
+    let stone = python_service::all(&database, "alerts").remove(0);
+    assert!(stone.contains_key("_erased_at"), "{stone}");
+    assert!(python_service::all(&database, "agents_python_service").is_empty());
 }
 
 /// The texts in quotes of a list in `integrations/mongodb-role.js`.

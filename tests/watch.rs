@@ -1,7 +1,9 @@
 //! `watch alerts`: what is stored is shown, once, whatever it says and whatever breaks in between.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use mongodb::bson::{Document, doc};
@@ -14,10 +16,12 @@ use crate::mongod::{self, Mongod};
 use crate::terminal::{INTERRUPT, Terminal, unpainted};
 use crate::wazuh::Wazuh;
 
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A watcher whose lines go into a pipe.
 struct Watcher {
     child: Child,
-    lines: BufReader<ChildStdout>,
+    lines: Receiver<String>,
 }
 
 impl Watcher {
@@ -27,21 +31,27 @@ impl Watcher {
         let mut command = wazuh.command(&all);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("it starts");
-        let lines = BufReader::new(child.stdout.take().unwrap());
+        let written = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (to, lines) = channel();
+        thread::spawn(move || {
+            for line in written.map_while(Result::ok) {
+                if to.send(line).is_err() {
+                    return;
+                }
+            }
+        });
         Self { child, lines }
     }
 
     #[track_caller]
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).unwrap();
-        assert!(line.ends_with('\n'), "the end after {line:?}");
-        line.trim_end_matches('\n').to_owned()
+    fn line(&self) -> String {
+        let line = self.lines.recv_timeout(PATIENCE);
+        line.expect("a further line in time")
     }
 
     /// The last column of each of the next lines.
     #[track_caller]
-    fn ids(&mut self, count: usize) -> Vec<String> {
+    fn ids(&self, count: usize) -> Vec<String> {
         let id = |line: String| line.rsplit('\t').next().unwrap().to_owned();
         (0..count).map(|_| id(self.line())).collect()
     }
@@ -60,7 +70,7 @@ impl Watcher {
                 break status;
             }
             assert!(begun.elapsed() < Duration::from_secs(10), "it does not end");
-            std::thread::sleep(Duration::from_millis(10));
+            thread::sleep(Duration::from_millis(10));
         };
         let mut said = String::new();
         let mut stderr = self.child.stderr.take().unwrap();
@@ -97,7 +107,7 @@ fn shows_each_once(server: &Mongod, name: &str) {
     let wazuh = Wazuh::with_uri(&server.uri(), name);
     let database = server.database(name);
     insert(&database, &alerts(0, 10));
-    let mut watcher = Watcher::start(&wazuh, &["--last", "3"]);
+    let watcher = Watcher::start(&wazuh, &["--last", "3"]);
     assert_eq!(watcher.ids(3), ids(7, 10));
     for from in (10..60).step_by(5) {
         insert(&database, &alerts(from, 5));
@@ -126,7 +136,7 @@ fn a_line_for_programs_has_nine_columns_whatever_the_alert_says() {
         "agent": { "name": ["a", 1] }, "timestamp": "2025-06-02T21:47:23.199+0800",
     };
     collection.insert_one(odd).run().unwrap();
-    let mut watcher = Watcher::start(&wazuh, &[]);
+    let watcher = Watcher::start(&wazuh, &[]);
     let line = watcher.line();
     assert_eq!(
         line.split('\t').collect::<Vec<_>>(),
@@ -178,7 +188,7 @@ fn every_filter_of_the_api_counts_for_what_is_there_and_for_what_comes() {
         assert!(expected.len() > 1, "{question:?}");
         let mut words = vec!["--last", "10000", "--format", "json"];
         words.extend(arguments);
-        let mut watcher = Watcher::start(&wazuh, &words);
+        let watcher = Watcher::start(&wazuh, &words);
         let id = |line: String| -> String {
             let document: serde_json::Value = serde_json::from_str(&line).expect("JSON");
             document["_id"].as_str().unwrap().to_owned()
@@ -219,7 +229,7 @@ fn since_says_how_far_back_the_list_begins() {
     let mut expected = right(&all, &[("since", since.clone())]);
     expected.reverse();
     assert!((10..50).contains(&expected.len()), "{}", expected.len());
-    let mut watcher = Watcher::start(&wazuh, &["--since", &since]);
+    let watcher = Watcher::start(&wazuh, &["--since", &since]);
     assert_eq!(watcher.ids(expected.len()), expected);
     assert_eq!(watcher.end().0, 0);
 }
@@ -227,14 +237,15 @@ fn since_says_how_far_back_the_list_begins() {
 #[test]
 fn a_reader_that_goes_away_ends_it_quietly_though_nothing_comes() {
     let wazuh = Wazuh::new("watch_pipe");
-    let mut watcher = Watcher::start(&wazuh, &[]);
-    std::thread::sleep(Duration::from_millis(500));
-    assert!(watcher.child.try_wait().unwrap().is_none());
-    let (reader, _writer) = std::io::pipe().unwrap();
-    drop(std::mem::replace(
-        &mut watcher.lines,
-        BufReader::new(ChildStdout::from(std::os::fd::OwnedFd::from(reader))),
-    ));
+    let mut command = wazuh.command(&["watch", "alerts"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let reader = child.stdout.take();
+    thread::sleep(Duration::from_millis(500));
+    assert!(child.try_wait().unwrap().is_none());
+    drop(reader);
+    let (_, lines) = channel();
+    let mut watcher = Watcher { child, lines };
     assert_eq!(watcher.wait(), (0, String::new()));
 }
 
@@ -245,10 +256,10 @@ fn mongodb_may_go_and_come_back() {
     let wazuh = Wazuh::with_uri(&server.uri(), name);
     let database = server.database(name);
     insert(&database, &alerts(0, 1));
-    let mut watcher = Watcher::start(&wazuh, &[]);
+    let watcher = Watcher::start(&wazuh, &[]);
     assert_eq!(watcher.ids(1), ids(0, 1));
     server.stop();
-    std::thread::sleep(Duration::from_secs(2));
+    thread::sleep(Duration::from_secs(2));
     server.start();
     insert(&database, &alerts(1, 3));
     let mut seen = watcher.ids(3);

@@ -13,7 +13,7 @@ ask() {
     [ -z "${2:-}" ] || words=(--data "@$2")
     say "" "\$ curl ${2:+--data @${2##*/} }'$service$1'"
     curl --silent --show-error --max-time 10 "${words[@]}" "http://$service$1" |
-        awk '{ print (length($0) > 300 ? substr($0, 1, 299) "…" : $0) }' | indented
+        awk 'length($0) > 300 { $0 = substr($0, 1, 299) "…" } { print }' | indented
 }
 
 scene_service() {

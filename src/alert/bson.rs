@@ -8,6 +8,7 @@ pub(crate) mod tag {
     pub(crate) const DOCUMENT: u8 = 0x03;
     pub(crate) const ARRAY: u8 = 0x04;
     pub(crate) const BINARY: u8 = 0x05;
+    pub(crate) const OBJECT_ID: u8 = 0x07;
     pub(crate) const BOOL: u8 = 0x08;
     pub(crate) const DATE: u8 = 0x09;
     pub(crate) const NULL: u8 = 0x0A;
@@ -208,6 +209,30 @@ fn width(tag: u8, value: &[u8]) -> Option<usize> {
         tag::STRING => prefix()?.checked_add(4),
         tag::BINARY => prefix()?.checked_add(5),
         tag::DOCUMENT | tag::ARRAY => prefix(),
+        _ => width_of_others(tag, value, prefix()),
+    }
+}
+
+/// Types that no alert has, but that people may add to a document: who copies it must not end there.
+fn width_of_others(tag: u8, value: &[u8], prefix: Option<usize>) -> Option<usize> {
+    const OBJECT_ID: usize = 12;
+    match tag {
+        tag::OBJECT_ID => Some(OBJECT_ID),
+        // Timestamp.
+        0x11 => Some(8),
+        // Undefined, the least and the greatest key.
+        0x06 | 0xFF | 0x7F => Some(0),
+        // JavaScript, symbol.
+        0x0D | 0x0E => prefix?.checked_add(4),
+        // JavaScript with its variables.
+        0x0F => prefix,
+        // A reference: a text and an id.
+        0x0C => prefix?.checked_add(4 + OBJECT_ID),
+        // A regular expression: two texts that end at NUL.
+        0x0B => {
+            let mut ends = value.iter().enumerate().filter(|(_, byte)| **byte == 0);
+            ends.nth(1).map(|(end, _)| end + 1)
+        }
         _ => None,
     }
 }

@@ -11,10 +11,12 @@ use super::identity::{self, Identity};
 use super::redact::Redactor;
 use super::{Alert, Level, NotAnAlert, time, trim};
 
+mod adopt;
 mod parts;
 mod settings;
 mod source;
 
+pub use adopt::merged;
 pub use settings::{Bands, RedactSettings, Settings};
 pub use source::Source;
 
@@ -23,13 +25,16 @@ pub const SCHEMA: i64 = 1;
 
 /// Names at the top of a document that are ours; an alert's own field of such a name moves to
 /// `_original`.
-const OURS: [&str; 19] = [
+const OURS: [&str; 22] = [
     "_id",
     "_agent",
     "_assessment_category",
+    "_before_migration",
     "_completed_at",
     "_completed_from",
     "_defects",
+    "_erased_at",
+    "_erasure",
     "_expire_at",
     "_options",
     "_original",

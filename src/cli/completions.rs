@@ -27,11 +27,25 @@ pub fn completions(shell: Shell) -> Vec<u8> {
     let name = command.get_name().to_owned();
     let mut out = Vec::new();
     match shell {
-        Shell::Bash => generate(Bash, &mut command, name, &mut out),
+        Shell::Bash => return bash(command, &name),
         Shell::Zsh => generate(Zsh, &mut command, name, &mut out),
         Shell::Fish => generate(Fish, &mut command, name, &mut out),
         Shell::Elvish => generate(Elvish, &mut command, name, &mut out),
         Shell::Powershell => generate(PowerShell, &mut command, name, &mut out),
     }
     out
+}
+
+/// `clap_complete` 4.6 gives a program with a hyphen two names in bash, one where commands are
+/// recognised and one where they are completed. So it learns one without, and only what the shell
+/// knows the program by has the hyphen.
+fn bash(mut command: clap::Command, name: &str) -> Vec<u8> {
+    let plain = name.replace('-', "_");
+    let mut out = Vec::new();
+    generate(Bash, &mut command, &plain, &mut out);
+    let script = String::from_utf8_lossy(&out);
+    let known_by = |name: &str| format!(" -o default {name}\n");
+    script
+        .replace(&known_by(&plain), &known_by(name))
+        .into_bytes()
 }

@@ -218,7 +218,11 @@ fn escaped(text: &str) -> String {
             '\\' => out.push_str("\\e"),
             '-' => out.push_str("\\-"),
             '\n' => out.push(' '),
-            c => out.push(c),
+            c if c.is_ascii() => out.push(c),
+            // Whatever the terminal's own letters are, groff knows what is meant.
+            c => {
+                write!(out, "\\[u{:04X}]", u32::from(c)).ok();
+            }
         }
     }
     out

@@ -3,8 +3,9 @@
 use clap::{Args, Subcommand};
 
 use crate::alert::When;
+use crate::alert::enrich::Bands;
 use crate::setting::Span;
-use crate::store::reader::{AlertFilter, LeastLevel};
+use crate::store::reader::AlertFilter;
 
 /// What to watch.
 #[derive(Debug, Subcommand)]
@@ -71,8 +72,8 @@ pub struct WatchAgentsArgs {
 }
 
 impl WatchAlertsArgs {
-    /// The filter but for its time.
-    pub fn filter(&self) -> AlertFilter {
+    /// The filter but for its time. Wazuh 5 has words for levels, which `bands` knows.
+    pub fn filter(&self, bands: &Bands) -> AlertFilter {
         AlertFilter {
             site: self.site.clone(),
             risk_score: self.risk.clone(),
@@ -80,10 +81,7 @@ impl WatchAlertsArgs {
             rule_id: self.rule.clone(),
             group: self.group.clone(),
             mitre: self.mitre.clone(),
-            level_min: self.level_min.map(|number| LeastLevel {
-                number,
-                ..LeastLevel::default()
-            }),
+            level_min: self.level_min,
             q: self.text.clone(),
             ..AlertFilter::default()
         }

@@ -3,7 +3,7 @@
 //! runs as root, and settings may name commands.
 
 use std::io::{BufRead, IsTerminal, stderr, stdin};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
@@ -93,6 +93,11 @@ impl Install {
     /// Names the first thing that cannot be done; what was done before it stays, and is in the record.
     pub fn run(&self) -> Result<u8> {
         as_root(&self.layout, self.mode)?;
+        let sound = self.settings().check();
+        if let Err(why) = sound.and_then(|()| self.choice.elements()) {
+            output::error_line(&format!("custom-mongo: {why:#}"));
+            return Ok(status::USAGE);
+        }
         let host = Host::find(self.layout.clone())?;
         let plan = match self.extent {
             Extent::Whole => self.plan(&host)?,
@@ -105,13 +110,16 @@ impl Install {
         Ok(status::DONE)
     }
 
-    fn plan(&self, host: &Host) -> Result<Plan> {
-        let mut settings = sample::Wish {
+    fn settings(&self) -> sample::Wish {
+        sample::Wish {
             uri: self.uri.clone(),
             password_file: self.password_file.clone(),
             retention: self.retention.as_ref().and_then(Retention::setting),
-        };
-        settings.check()?;
+        }
+    }
+
+    fn plan(&self, host: &Host) -> Result<Plan> {
+        let mut settings = self.settings();
         let now = SystemTime::now();
         let is_new = host.tree.entry(&host.layout.settings())?.is_none();
         let mut notes = Vec::new();
@@ -219,6 +227,15 @@ impl Install {
         }
         if self.uri.is_none() {
             steps.push(format!("set store.uri in {settings}"));
+        }
+        if let Some(file) = &self.password_file {
+            let (group, file) = (&host.group, host.layout.here(Path::new(file)));
+            if !file.exists() {
+                let file = file.display();
+                steps.push(format!(
+                    "write the password: install -o root -g {group} -m 0640 /dev/stdin {file}"
+                ));
+            }
         }
         if self.services.contains(&Service::Collect) {
             steps.push(format!("set url, user and password_file under [wazuh_api] in {settings}; {binary} check --trust"));

@@ -14,6 +14,7 @@ use super::spool::Spools;
 use super::{Format, now, output, screen, status};
 use crate::alert::time::rfc3339;
 use crate::config::Settings;
+use crate::delivery::Mode;
 use crate::home::Home;
 use database::Asked;
 
@@ -21,6 +22,8 @@ use database::Asked;
 const WITHIN: Duration = Duration::from_millis(1800);
 /// What waits for less than this is on its way.
 const ON_ITS_WAY_MS: i64 = 60_000;
+/// As long as where every alert waits for the next drain.
+const DRAINED_WITHIN_MS: i64 = 3_600_000;
 /// So far behind `follow` may be, in seconds.
 const BEHIND: i64 = 300;
 
@@ -82,8 +85,12 @@ fn local(settings: &Settings, home: &Home, needs: &mut Needs) -> Local {
         Ok(spools) => (spools, None),
         Err(error) => (Vec::new(), Some(format!("{error:#}"))),
     };
+    let patience = match settings.delivery.mode {
+        Mode::Spool => DRAINED_WITHIN_MS,
+        _ => ON_ITS_WAY_MS,
+    };
     for spool in &spools {
-        judge_spool(spool, needs);
+        judge_spool(spool, patience, needs);
     }
     if let Some(error) = &unread {
         needs.add(format!("the spool cannot be read: {error}"));
@@ -127,7 +134,7 @@ fn field<'a>(of: &'a Value, name: &str) -> &'a Value {
     of.get(name).unwrap_or(&Value::Null)
 }
 
-fn judge_spool(spool: &Value, needs: &mut Needs) {
+fn judge_spool(spool: &Value, patience: i64, needs: &mut Needs) {
     let number = |key: &str| field(spool, key).as_i64().unwrap_or(0);
     let name = field(spool, "name")
         .as_str()
@@ -137,7 +144,7 @@ fn judge_spool(spool: &Value, needs: &mut Needs) {
         .as_str()
         .and_then(crate::alert::time::parse);
     let waits = oldest.map_or(0, |at| now().saturating_sub(at));
-    if number("pending") > 0 && waits >= ON_ITS_WAY_MS {
+    if number("pending") > 0 && waits >= patience {
         let (pending, age) = (number("pending"), screen::ago(waits));
         needs.add(format!(
             "{pending} alerts wait for {name}, the oldest for {age}; see custom-mongo spool status"

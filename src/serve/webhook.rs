@@ -45,8 +45,9 @@ pub(super) async fn receive(
         Posted::One(raw) if is_empty(raw) => Err(Error::bad_request(EMPTY)),
         Posted::One(raw) => single(app.ingest.take(arrival(raw)).await),
         Posted::Many(raws) => {
-            let arrivals = raws.into_iter().map(arrival);
-            Ok(many(app.ingest.take_all(arrivals).await))
+            let said = raws.iter().filter(|raw| !is_empty(raw));
+            let taken = app.ingest.take_all(said.map(|raw| arrival(raw))).await;
+            Ok(many(with_empty(&raws, taken)))
         }
     }
 }
@@ -65,6 +66,16 @@ fn is_empty(raw: &[u8]) -> bool {
         .strip_prefix(b"{")
         .and_then(|raw| raw.strip_suffix(b"}"));
     inside.is_some_and(|inside| inside.trim_ascii().is_empty())
+}
+
+/// What became of all of them; those that are empty were not given to anybody.
+fn with_empty(raws: &[&[u8]], taken: Vec<Taken>) -> Vec<Taken> {
+    let mut taken = taken.into_iter();
+    let one = |raw: &&[u8]| match is_empty(raw) {
+        true => Some(Taken::NotAnAlert(EMPTY.to_owned())),
+        false => taken.next(),
+    };
+    raws.iter().filter_map(one).collect()
 }
 
 fn single(taken: Taken) -> Result<Response, Error> {

@@ -13,6 +13,7 @@ use super::sectors::Kind;
 use super::segment::{Loaded, Place, Segment};
 use super::{RecordId, Spool, dead, folder};
 
+mod forget;
 mod recycle;
 
 const LOCK: &str = "drain.lock";

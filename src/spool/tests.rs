@@ -335,3 +335,27 @@ fn a_search_behind_forged_damage_ends_in_time() {
     assert!(scan.gave_up && scan.tail == bytes.len());
     assert!(started.elapsed().as_secs() < 5);
 }
+
+#[test]
+fn what_was_delivered_is_gone_from_the_disk_when_it_has_to_be() {
+    let Place { spool, .. } = &place(1 << 20);
+    let secret = [b"alice@example.org".as_slice(), &[b'.'; 5000]].concat();
+    for _ in 0..40 {
+        spool.put(&entry(&secret)).unwrap();
+    }
+    assert_eq!(drain_all(spool).len(), 40);
+    let bytes = || -> Vec<u8> {
+        let files = fs::read_dir(spool.folder()).unwrap();
+        files
+            .flat_map(|file| fs::read(file.unwrap().path()).unwrap_or_default())
+            .collect()
+    };
+    let is_there = || bytes().windows(17).any(|part| part == &secret[..17]);
+    assert!(is_there(), "the test shows nothing");
+    assert!(drainer(spool).forget().unwrap());
+    assert!(!is_there());
+
+    spool.put(&entry(b"later")).unwrap();
+    assert!(!drainer(spool).forget().unwrap(), "what waits stays");
+    assert_eq!(drain_all(spool), [b"later"]);
+}

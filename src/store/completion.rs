@@ -65,7 +65,11 @@ async fn by_hook(
 }
 
 /// Whether the document was still the one that was seen.
-async fn replace(database: &Database, stored: &RawDocument, richer: &[u8]) -> Result<bool, Error> {
+pub(super) async fn replace(
+    database: &Database,
+    stored: &RawDocument,
+    richer: &[u8],
+) -> Result<bool, Error> {
     let Ok(richer) = RawDocumentBuf::from_bytes(richer.to_vec()) else {
         return Ok(false);
     };

@@ -112,6 +112,29 @@ fn of_inventory(collection: &str) -> Vec<Document> {
     }
 }
 
+/// The indexes that this version wants on a collection: `name` and `key` of each, and more.
+pub(super) fn wanted(collection: &str) -> Vec<Document> {
+    if collection == alerts::NAME {
+        models()
+    } else {
+        of_inventory(collection)
+    }
+}
+
+/// Creates those of a collection's indexes that have these names.
+pub(super) async fn create_named(
+    database: &Database,
+    collection: &str,
+    names: &[&str],
+) -> Result<Indexes, Error> {
+    let mut models = wanted(collection);
+    models.retain(|index| {
+        let name = index.get_str("name");
+        name.is_ok_and(|name| names.contains(&name))
+    });
+    create_in(database, collection, models).await
+}
+
 pub(super) async fn create_for_inventory(
     database: Database,
     collections: &[&str],

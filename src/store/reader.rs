@@ -20,7 +20,7 @@ mod source;
 mod stats;
 mod tail;
 
-pub use filter::{AlertFilter, LeastLevel};
+pub use filter::AlertFilter;
 pub use inventory::{Freshness, InventoryList, Order, Rows};
 pub use json::Shape;
 pub use listing::Listing;
@@ -305,6 +305,11 @@ impl Reader {
         let database = self.database().await?.clone();
         Ok(Collection { database, name })
     }
+}
+
+/// The condition of one site's documents; what was erased is of none.
+pub(super) fn of_site(name: &str) -> Document {
+    site::condition(Some(name))
 }
 
 fn inventory_kinds() -> impl Iterator<Item = &'static Kind> {

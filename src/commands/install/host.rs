@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use nix::unistd::geteuid;
 
 use super::tree::{Attributes, Owner, Tree};
@@ -29,6 +29,27 @@ impl Host {
     ///
     /// Says what makes it none.
     pub fn find(layout: Layout) -> Result<Self> {
+        let host = Self::of(layout)?;
+        let home = host.layout.home();
+        for needed in ["bin/wazuh-integratord", "etc/ossec.conf", "logs"] {
+            let needed = home.join(needed);
+            if host.tree.entry(&needed)?.is_none() {
+                let at = host.layout.here(&needed);
+                bail!(
+                    "there is no Wazuh manager: {} is missing; is --home right?",
+                    at.display()
+                );
+            }
+        }
+        Ok(host)
+    }
+
+    /// The host as it is, with or without a manager.
+    ///
+    /// # Errors
+    ///
+    /// If the home cannot be one, or the root folder cannot be opened.
+    pub fn of(layout: Layout) -> Result<Self> {
         let home = layout.home();
         if !is_plain(home) {
             bail!(
@@ -37,24 +58,16 @@ impl Host {
             );
         }
         let tree = Tree::open(layout.root())?;
-        let integratord = home.join("bin/wazuh-integratord");
-        for needed in [&integratord, &layout.ossec_conf()] {
-            if tree.entry(needed)?.is_none() {
-                let at = layout.here(needed);
-                bail!(
-                    "there is no Wazuh manager: {} is missing; is --home right?",
-                    at.display()
-                );
-            }
-        }
-        let logs = tree.entry(&home.join("logs"))?;
-        let logs = logs.with_context(|| format!("{} has no logs folder", home.display()))?;
-        let user = name(&tree, "/etc/passwd", logs.owner.0)?;
-        let group = name(&tree, "/etc/group", logs.owner.1)?;
+        // Where they are not, nothing will be given to anybody.
+        let logs = tree.folder(&home.join("logs"))?;
+        let wazuh = logs.map(|logs| logs.itself()).transpose()?;
+        let wazuh = wazuh.map_or((0, 0), |logs| logs.owner);
+        let user = name(&tree, "/etc/passwd", wazuh.0)?;
+        let group = name(&tree, "/etc/group", wazuh.1)?;
         Ok(Self {
             layout,
             tree,
-            wazuh: logs.owner,
+            wazuh,
             user,
             group,
         })

@@ -13,13 +13,16 @@ use super::tree::Tree;
 /// Versions of the record that this program understands.
 const VERSION: u32 = 1;
 
+/// In place of a digest: the file is ours whatever is in it, as the binary is in any version.
+pub const ANY: &str = "any";
+
 /// What was not there before.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     version: u32,
     /// The Wazuh home that it belongs to.
     pub home: PathBuf,
-    /// Files with the SHA-256 of their content.
+    /// Files with the SHA-256 of their content, or `ANY`.
     pub files: BTreeMap<PathBuf, String>,
     /// Folders, the outer ones first.
     pub folders: Vec<PathBuf>,
@@ -94,8 +97,11 @@ impl Record {
 
 /// SHA-256 in hex.
 pub fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let mut hex = String::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        for half in [byte >> 4, byte & 15] {
+            hex.extend(char::from_digit(u32::from(half), 16));
+        }
+    }
+    hex
 }

@@ -80,7 +80,7 @@ fn switched_on(text: &str, section: &str, key: &str, value: &str) -> Result<Stri
             inside = line.trim_end() == section;
         }
         if inside && !done && line.starts_with(&off) {
-            out.push_str(&format!("{key} = \"{value}\"\n"));
+            out.extend([key, " = \"", &value, "\"\n"]);
             done = true;
         } else {
             out.push_str(line);

@@ -2,24 +2,27 @@
 //! since is somebody's work and stays, as does what waits in the spool.
 
 use std::ffi::OsString;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use rustix::fs::FileType;
 use serde_json::{Value, json};
 
 use super::change::Edit;
 use super::host::Host;
-use super::integratord::Verdict;
-use super::plan::readable;
-use super::record::{Block, Record, digest};
+use super::record::{ANY, Block, Record, digest};
 use super::units;
-use super::{Mode, as_root, block, restart};
+use super::{Mode, as_root, restart};
 use crate::commands::{Format, output, status};
 use crate::home::Layout;
-use crate::ossec_conf::{self, edit};
+
+mod cut;
+mod step;
+mod waiting;
+
+use cut::without_block;
+use step::{Action, Step, systemctl};
+use waiting::waiting;
 
 /// What is taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,29 +46,6 @@ pub struct Uninstall {
     pub format: Format,
 }
 
-/// One thing that is taken back.
-struct Step {
-    path: PathBuf,
-    action: Action,
-}
-
-enum Action {
-    /// Units are stopped and not started any more.
-    Disable(Vec<String>),
-    /// ossec.conf becomes again what it was, to the byte.
-    Restore {
-        backup: OsString,
-        diff: String,
-    },
-    /// Our block is cut out of it.
-    Cut(Edit),
-    Remove,
-    RemoveFolder,
-    RemoveAll,
-    /// The record goes, or says what is left.
-    Forget,
-}
-
 impl Uninstall {
     /// Takes back, or shows what would be taken back.
     ///
@@ -74,7 +54,8 @@ impl Uninstall {
     /// Names the first thing that cannot be done; what was not taken back stays in the record.
     pub fn run(&self) -> Result<u8> {
         as_root(&self.layout, self.mode)?;
-        let host = Host::find(self.layout.clone())?;
+        // Wazuh may be gone already.
+        let host = Host::of(self.layout.clone())?;
         let path = host.layout.record();
         let Some(record) = Record::read(&host.tree, &path)? else {
             self.tell(
@@ -200,11 +181,11 @@ impl Undo<'_> {
     }
 
     fn block(&mut self, block: &Block) -> Result<()> {
+        self.left.block = None;
         let path = self.host.layout.ossec_conf();
         let Some(bytes) = self.host.tree.read(&path)? else {
             return Ok(());
         };
-        self.left.block = None;
         let backup = path.with_file_name(&block.backup);
         let kept = self.host.tree.read(&backup).ok().flatten();
         let is_whole = kept
@@ -241,18 +222,18 @@ impl Undo<'_> {
 
     fn file(&mut self, path: &Path, known: &str) -> Result<()> {
         self.left.files.remove(path);
+        if self.host.tree.entry(path)?.is_none() {
+            return Ok(());
+        }
         // What cannot be read was put there by somebody else: a link, say.
-        let bytes = match self.host.tree.read(path) {
-            Ok(None) => return Ok(()),
-            Ok(bytes) => bytes,
-            Err(error) => {
-                self.notes.push(format!("{error:#}"));
-                None
-            }
-        };
-        // A newer binary is ours all the same.
-        let ours =
-            bytes.is_some_and(|bytes| digest(&bytes) == known) || path == self.host.layout.binary();
+        let ours = known == ANY
+            || match self.host.tree.read(path) {
+                Ok(bytes) => bytes.is_some_and(|bytes| digest(&bytes) == known),
+                Err(error) => {
+                    self.notes.push(format!("{error:#}"));
+                    false
+                }
+            };
         if ours || self.what == What::Everything {
             self.step(path.to_owned(), Action::Remove);
         } else {
@@ -343,139 +324,5 @@ impl Undo<'_> {
             systemctl(&["daemon-reload"]).ok();
         }
         Ok(true)
-    }
-}
-
-impl Step {
-    fn told(&self) -> (String, Option<String>) {
-        let path = self.path.display();
-        match &self.action {
-            Action::Disable(names) => {
-                (format!("systemctl disable --now {}", names.join(" ")), None)
-            }
-            Action::Restore { backup, diff } => {
-                let backup = backup.display();
-                (
-                    format!("restore {path} from {backup}, as it was to the byte"),
-                    Some(diff.clone()),
-                )
-            }
-            Action::Cut(edit) => (
-                format!("edit {path}: our block goes"),
-                Some(edit.diff(&self.path)),
-            ),
-            Action::Remove => (format!("remove {path}"), None),
-            Action::RemoveFolder => (format!("remove the folder {path} if it is empty"), None),
-            Action::RemoveAll => (
-                format!("remove the folder {path} with all that is in it"),
-                None,
-            ),
-            Action::Forget => (format!("remove {path}, or keep there what stays"), None),
-        }
-    }
-
-    /// Says whether it is gone.
-    fn take(&self, host: &Host, notes: &mut Vec<String>) -> Result<bool> {
-        if let Action::Disable(names) = &self.action {
-            let mut arguments = vec!["disable", "--now"];
-            arguments.extend(names.iter().map(String::as_str));
-            notes.extend(systemctl(&arguments).err());
-            return Ok(true);
-        }
-        let Some((folder, name)) = host.tree.place(&self.path)? else {
-            return Ok(true);
-        };
-        match &self.action {
-            Action::Restore { backup, .. } => folder.rename(backup, name)?,
-            Action::Cut(edit) => {
-                cut(host, &self.path, edit)?;
-                folder.remove(&edit.backup)?;
-            }
-            Action::Remove => folder.remove(name)?,
-            Action::RemoveFolder => return folder.remove_empty(name),
-            Action::RemoveAll => folder.remove_all(name)?,
-            Action::Disable(_) | Action::Forget => {}
-        }
-        Ok(true)
-    }
-}
-
-/// Cuts our block out, if Wazuh takes the file without it.
-fn cut(host: &Host, path: &Path, edit: &Edit) -> Result<()> {
-    match edit.swap(host, path)? {
-        Verdict::Fine | Verdict::Unasked(_) => Ok(()),
-        Verdict::Refused(words) => bail!(
-            "wazuh-integratord -t refuses {} also without our block: {words}; mend that first, it is as it was",
-            path.display()
-        ),
-    }
-}
-
-/// The file without the block that was put in, or without what became of it; None if there is none.
-fn without_block(bytes: &[u8], block: &Block) -> Result<Option<Vec<u8>>> {
-    let text = readable(bytes);
-    let named = || "ossec.conf cannot be read";
-    let blocks = ossec_conf::integrations(&text).with_context(named)?;
-    let Some(ours) = blocks.iter().find(|found| found.name == block::NAME) else {
-        return Ok(None);
-    };
-    let inserted = block.text.as_bytes();
-    let whole = bytes
-        .windows(inserted.len())
-        .position(|part| part == inserted);
-    let whole = whole.map(|at| at..at + inserted.len());
-    let place = whole.filter(|whole| whole.contains(&ours.place.start));
-    let place = place.unwrap_or_else(|| edit::removal(&text, &ours.place));
-    let mut after = bytes.to_vec();
-    after.drain(place);
-    let left = ossec_conf::integrations(&readable(&after)).with_context(named)?;
-    if left.len() + 1 != blocks.len() {
-        bail!("our block cannot be cut out of ossec.conf by itself; take it out by hand");
-    }
-    Ok(Some(after))
-}
-
-/// Alerts that wait in the spool, for whatever destination; None if that cannot be told. Asked as the
-/// user who may write there, since what lies there is his.
-fn waiting(host: &Host) -> Option<u64> {
-    let mut command = Command::new("/proc/self/exe");
-    command
-        .args([
-            "--config",
-            "/dev/null",
-            "spool",
-            "status",
-            "--format",
-            "json",
-        ])
-        .env_clear()
-        .env(
-            "CUSTOM_MONGO_STATE_DIR",
-            host.layout.here(&host.layout.state()),
-        )
-        .current_dir("/");
-    if let Some((user, group)) = host.wazuhs(0).owner {
-        command.uid(user).gid(group);
-    }
-    let output = command.stdin(Stdio::null()).output().ok()?;
-    let status: Value = serde_json::from_slice(&output.stdout).ok()?;
-    let destinations = status.get("destinations")?.as_array()?;
-    let pending = |one: &Value| one.get("pending").and_then(Value::as_u64);
-    Some(destinations.iter().filter_map(pending).sum())
-}
-
-fn systemctl(arguments: &[&str]) -> Result<(), String> {
-    let output = Command::new("systemctl")
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output();
-    let asked = arguments.join(" ");
-    match output {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            Err(format!("systemctl {asked}: {}", said.trim()))
-        }
-        Err(error) => Err(format!("systemctl {asked}: {error}")),
     }
 }

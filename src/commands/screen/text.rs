@@ -34,9 +34,10 @@ pub(crate) fn clean(text: &str) -> String {
 }
 
 /// JSON in which nothing can reach a terminal: the same document, with such characters as escapes.
-/// They stand inside of its strings only.
+/// They stand inside of its strings only, but for the ends of its lines.
 pub(crate) fn clean_json(json: &str) -> String {
-    if json.chars().all(|c| !is_hostile(c)) {
+    let is_hostile = |c: char| c != '\n' && is_hostile(c);
+    if !json.chars().any(is_hostile) {
         return json.to_owned();
     }
     let mut out = String::with_capacity(json.len() + 16);
@@ -162,7 +163,8 @@ mod tests {
             serde_json::from_str::<serde_json::Value>(&cleaned).unwrap(),
             before
         );
-        assert_eq!(clean_json("{\"a\":1}"), "{\"a\":1}");
+        let pretty = "{\n  \"a\": 1\n}";
+        assert_eq!(clean_json(pretty), pretty);
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Alerts {
         let stop = Stop::on_signals().context("cannot watch for signals")?;
         let (to, news) = sync_channel(QUEUE);
         let viewer = Viewer::open(&settings.store, CONNECT).map_err(explain)?;
-        let live = self.live(&viewer);
+        let live = self.live(&viewer, settings);
         thread::spawn(move || read(&viewer, live, &to));
         let mut view = View::new(format);
         let shown = show(&news, &stop, &mut view);
@@ -53,8 +53,11 @@ impl Alerts {
         shown
     }
 
-    fn live(&self, viewer: &Viewer) -> Live {
+    fn live(&self, viewer: &Viewer, settings: &Settings) -> Live {
+        let bands = &settings.enrich.risk;
+        let words = self.filter.level_min.map(|least| bands.words_from(least));
         let filter = AlertFilter {
+            level_words: words.unwrap_or_default(),
             since: self.since.map(|since| since.from(now())),
             ..self.filter.clone()
         };

@@ -13,7 +13,7 @@ use crate::alert::time;
 use crate::serve::app::{App, Shared};
 use crate::serve::auth::Caller;
 use crate::serve::error::Error;
-use crate::store::reader::{AlertFilter, LeastLevel, Shape};
+use crate::store::reader::{AlertFilter, Shape};
 
 /// What alerts can be filtered by.
 pub(super) const FILTERS: [&str; 10] = [
@@ -133,15 +133,15 @@ pub(super) fn filter(app: &App, given: &Parameters, caller: &Caller) -> Result<A
         mitre: given.owned("mitre"),
         level_min: given
             .number("level_min", 16)?
-            .and_then(|level| i64::try_from(level).ok())
-            .map(|number| LeastLevel {
-                number,
-                words: app.bands.words_from(number),
-            }),
+            .and_then(|level| i64::try_from(level).ok()),
+        level_words: Vec::new(),
         since: given.time("since")?,
         until: given.time("until")?,
         q: given.owned("q"),
     };
+    if let Some(least) = filter.level_min {
+        filter.level_words = app.bands.words_from(least);
+    }
     if filter.q.is_some() && filter.since.is_none() {
         let until = filter.until.unwrap_or_else(now);
         filter.since = Some(until.saturating_sub(WINDOW_MS));

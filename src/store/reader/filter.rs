@@ -25,33 +25,17 @@ pub struct AlertFilter {
     pub group: Option<String>,
     /// One of `rule.mitre.id`.
     pub mitre: Option<String>,
-    /// The least `rule.level`.
-    pub level_min: Option<LeastLevel>,
+    /// The least `rule.level`, 0 to 16
+    /// (<https://documentation.wazuh.com/current/user-manual/ruleset/rules/rules-classification.html>).
+    pub level_min: Option<i64>,
+    /// The words of Wazuh 5 that stand for as much.
+    pub level_words: Vec<&'static str>,
     /// Not before, in milliseconds since 1970.
     pub since: Option<i64>,
     /// Before, in milliseconds since 1970.
     pub until: Option<i64>,
     /// Text in what the rule or the log says, whatever its case.
     pub q: Option<String>,
-}
-
-/// A level and those above it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LeastLevel {
-    /// 0 to 16, the levels of Wazuh 4
-    /// (<https://documentation.wazuh.com/current/user-manual/ruleset/rules/rules-classification.html>).
-    pub number: i64,
-    /// The words of Wazuh 5 that stand for as much.
-    pub words: Vec<&'static str>,
-}
-
-impl LeastLevel {
-    /// Each level by itself: in an index each is in the order of time.
-    pub(super) fn values(&self) -> Vec<Bson> {
-        let numbers = (self.number..=16).map(Bson::from);
-        let words = self.words.iter().copied().map(Bson::from);
-        numbers.chain(words).collect()
-    }
 }
 
 /// One condition on one field.
@@ -67,9 +51,9 @@ impl AlertFilter {
             let condition = Bson::from(value.clone()?);
             Some(Part { field, condition })
         };
-        let level = self.level_min.as_ref().map(|least| Part {
+        let level = self.levels().map(|levels| Part {
             field: "rule.level",
-            condition: doc! { "$in": least.values() }.into(),
+            condition: doc! { "$in": levels }.into(),
         });
         [
             equal("rule.mitre.id", &self.mitre),
@@ -82,6 +66,13 @@ impl AlertFilter {
         .into_iter()
         .flatten()
         .collect()
+    }
+
+    /// Each level that is let through: in an index each by itself is in the order of time.
+    pub(super) fn levels(&self) -> Option<Vec<Bson>> {
+        let numbers = (self.level_min?..=16).map(Bson::from);
+        let words = self.level_words.iter().copied().map(Bson::from);
+        Some(numbers.chain(words).collect())
     }
 
     /// The condition of the text, which no index knows.

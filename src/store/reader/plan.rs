@@ -39,9 +39,11 @@ pub(super) enum Pace {
 
 /// The indexes that begin with a field of the filter: the one that decides most comes first.
 fn candidates(filter: &AlertFilter, sites: usize) -> Vec<(&'static str, &'static str)> {
-    let grave = filter.level_min.as_ref().is_some_and(|least| {
-        least.number >= indexes::GRAVE_LEVEL && sites * least.values().len() <= MERGED
-    });
+    let is_grave = filter
+        .level_min
+        .is_some_and(|least| least >= indexes::GRAVE_LEVEL);
+    let levels = filter.levels().filter(|_| is_grave);
+    let grave = levels.is_some_and(|levels| sites * levels.len() <= MERGED);
     let asked = [
         (filter.mitre.is_some(), indexes::MITRE, "rule.mitre.id"),
         (filter.group.is_some(), indexes::GROUP, "rule.groups"),

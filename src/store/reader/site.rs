@@ -106,10 +106,16 @@ impl Reader {
     }
 }
 
+/// What is left of an erased alert is of no site: its `_site` is a document. Only where nobody asks
+/// by site it has to be left out by name.
+fn not_erased() -> Document {
+    doc! { "_erased_at": Bson::Null }
+}
+
 /// The condition of one site without a look at which are there.
 pub(super) fn condition(site: Option<&str>) -> Document {
     match site {
-        None => Document::new(),
+        None => not_erased(),
         Some(UNNAMED) => doc! { "_site": { "$in": [UNNAMED, Bson::Null] } },
         Some(name) => doc! { "_site": name },
     }
@@ -118,7 +124,7 @@ pub(super) fn condition(site: Option<&str>) -> Document {
 /// The condition of these sites.
 pub(super) fn is_one_of(sites: &[Bson]) -> Document {
     match sites {
-        [] => Document::new(),
+        [] => not_erased(),
         [one] => doc! { "_site": one.clone() },
         many => doc! { "_site": { "$in": many.to_vec() } },
     }
