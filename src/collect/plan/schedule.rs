@@ -147,13 +147,13 @@ fn done(task: &Task, now: i64) -> State {
 
 /// How old each list is at this moment, the youngest first.
 fn ages(states: &States, agents: &[Agent], at: i64) -> Vec<i64> {
-    let status: HashMap<&str, Status> = agents
+    let connection: HashMap<&str, Status> = agents
         .iter()
         .map(|agent| (agent.id.as_str(), agent.status))
         .collect();
     let active = states
         .iter()
-        .filter(|((owner, _), _)| status[owner.agent.as_str()] == Status::Active);
+        .filter(|((owner, _), _)| connection[owner.agent.as_str()] == Status::Active);
     let mut ages: Vec<i64> = active
         .map(|(_, state)| at - state.checked_at.unwrap())
         .collect();

@@ -71,8 +71,8 @@ mod tests {
         (0..count).map(one).collect()
     }
 
-    fn failed(manager: &Manager) -> Gathered {
-        Ok(Report::failed(&manager.site, String::new()))
+    fn failed(manager: &Manager) -> Report {
+        Report::failed(&manager.site, String::new())
     }
 
     #[test]
@@ -85,7 +85,7 @@ mod tests {
                 most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 std::thread::sleep(Duration::from_millis(30));
                 now.fetch_sub(1, Ordering::SeqCst);
-                failed(manager)
+                Ok(failed(manager))
             });
             let sites = gathered
                 .iter()
@@ -102,7 +102,7 @@ mod tests {
         let shares = Mutex::new(Vec::new());
         take(&managers(4), 2, begun + whole, |manager, until| {
             shares.lock().unwrap().push(until - begun);
-            failed(manager)
+            Ok(failed(manager))
         });
         let shares = shares.into_inner().unwrap();
         let is_about = |share: &Duration, seconds: u64| {
