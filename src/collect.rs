@@ -8,6 +8,7 @@
 mod agents;
 mod fetch;
 mod fleet;
+mod history;
 mod holder;
 mod loss;
 mod plan;

@@ -4,8 +4,10 @@ use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::sync::Database;
 use serde_json::json;
 
-use crate::api_data::{ask, column, now, service};
+use crate::api_data::{ask, column, now, reads, service};
 use crate::mongod;
+use crate::service::Service;
+use crate::wazuh::Wazuh;
 
 const CHECKED: i64 = 1_748_872_043_199;
 
@@ -319,4 +321,33 @@ fn agents_that_have_vanished_are_the_past() {
         ask(&service, "/api/collect/runs?site=north")["data"],
         json!([])
     );
+}
+
+#[test]
+fn runs_are_shown_for_a_site_and_read_from_an_index() {
+    let database = mongod::shared().database("api_runs_site");
+    let run = |number: i64| {
+        let site = if number % 50 == 0 { "paris" } else { "default" };
+        doc! { "_site": site, "started_at": DateTime::from_millis(CHECKED + number), "outcome": "complete" }
+    };
+    let runs: Vec<Document> = (0..1000).map(run).collect();
+    put(&database, "agents", &[row("default", "001", "a", "1")]);
+    let home = Wazuh::new("api_runs_site");
+    let service = Service::start(&home);
+    let collection = database.collection::<Document>("collect_runs");
+    let are_there = || {
+        collection
+            .list_index_names()
+            .run()
+            .is_ok_and(|names| names.len() > 2)
+    };
+    while !are_there() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    put(&database, "collect_runs", &runs);
+    let (read, answer) = reads(&database, || {
+        ask(&service, "/api/collect/runs?site=paris&limit=5")
+    });
+    assert_eq!(column(&answer, "_site"), ["paris"; 5]);
+    assert!(read <= 110, "{read}");
 }

@@ -7,6 +7,7 @@ mod complete;
 mod enriched;
 mod faults;
 mod gaps;
+mod history;
 mod killed;
 mod loss;
 mod oracle;

@@ -351,6 +351,9 @@ fn package(agent: &Agent, index: usize) -> Json {
             text("Debian Developers <debian@packages.debian.org>"),
         ),
         ("format", text("deb")),
+        ("section", text("admin")),
+        ("priority", text("optional")),
+        ("multiarch", text("foreign")),
         ("agent_id", owner(agent)),
     ]);
     match index {

@@ -1,15 +1,17 @@
-//! The agents themselves: one document each, updated in place. One that is no longer listed has
-//! vanished only if the login may see every agent: a list without it may be a missing permission.
+//! The agents themselves: one document each, updated in place.
+
+mod vanished;
 
 use std::collections::{HashMap, HashSet};
 
+use super::Error;
 use super::report::{Counts, Report};
 use super::run::{Mode, WITHIN};
-use super::{Error, loss};
+use crate::alert::time;
 use crate::inventory::{AGENTS, Agent, Id, Item, Owner, Row, identity, item, text};
 use crate::setting::{Percent, Span};
 use crate::store::{AgentChange, Held, KnownAgent, State, Store};
-use crate::wazuh_api::{self, Api, Listing, Reach};
+use crate::wazuh_api::{Api, Listing};
 
 /// How often the list is read if it moves meanwhile.
 const TRIES: u32 = 3;
@@ -58,6 +60,7 @@ impl Census<'_> {
                 break;
             }
         }
+        self.remember_times(&known, &agents)?;
         counts.seen = whole(agents.len());
         counts.read = 1;
         let held = before.and_then(|state| state.held);
@@ -137,51 +140,24 @@ impl Census<'_> {
         Ok(())
     }
 
-    /// Marks who has vanished, if that is to be believed. Gives what is held back.
-    fn vanished(
-        &self,
-        api: &mut Api,
-        known: HashMap<Id, Known>,
-        listed: &[Agent],
-        before: Option<Held>,
-        told: (&mut Counts, &mut Report),
-    ) -> Result<Option<Held>, Error> {
-        let (counts, report) = told;
-        let had = whole(known.len());
-        let gone = gone(known, listed);
-        let count = whole(gone.len());
-        if gone.is_empty() {
-            return Ok(None);
+    /// When each agent was last heard of, also of those that are not listed any longer.
+    fn remember_times(&self, known: &HashMap<Id, Known>, agents: &[Agent]) -> Result<(), Error> {
+        if self.mode == Mode::Dry {
+            return Ok(());
         }
-        if let Some(why) = hides_agents(api)? {
-            log::info!("{count} agents are not listed; nothing is concluded from that: {why}");
-            counts.held += count;
-            return Ok(before);
-        }
-        if count > loss::allowed(had, self.max_loss) {
-            let held = before.filter(|held| held.version == self.version);
-            let held = held.unwrap_or_else(|| self.held(had));
-            if !loss::is_due(&held, self.confirm_after, self.at) {
-                counts.held += count;
-                report.warn(format!(
-                    "{count} of {had} agents are not listed any longer, all at once; none is marked as removed until that has held (collect.confirm_loss_after)"
-                ));
-                return Ok(Some(held));
-            }
-        }
-        counts.removed += count;
-        let gone: Vec<_> = gone.into_iter().map(AgentChange::Vanished).collect();
-        self.write(&gone, report)?;
-        Ok(None)
-    }
-
-    fn held(&self, had: u64) -> Held {
-        Held {
-            since: self.at,
-            had,
-            newest: None,
-            version: self.version.to_owned(),
-        }
+        let mut times = self.store.keep_alives(self.site, WITHIN)?;
+        let stored: HashSet<&str> = known
+            .values()
+            .map(|known| known.agent.agent.as_str())
+            .collect();
+        times.retain(|agent, _| stored.contains(agent.as_str()));
+        // The manager's own is a date in the year 9999, and each node has one.
+        let heard = agents.iter().filter(|agent| !agent.is_manager());
+        times.extend(heard.filter_map(|agent| {
+            let at = agent.last_keep_alive.as_deref().and_then(time::parse)?;
+            Some((agent.id.clone(), at))
+        }));
+        Ok(self.store.save_keep_alives(self.site, &times, WITHIN)?)
     }
 
     /// How fresh the list is, and what is held back.
@@ -198,17 +174,8 @@ impl Census<'_> {
             held,
             ..State::default()
         };
-        let states = [(everybody(self.site), AGENTS.name, state)];
+        let states = [(Owner::everybody(self.site), AGENTS.name, state)];
         Ok(self.store.save_states(&states, WITHIN)?)
-    }
-}
-
-/// The owner of what is known about the list itself.
-pub(super) fn everybody(site: &str) -> Owner {
-    Owner {
-        site: site.to_owned(),
-        agent: "*".to_owned(),
-        node: None,
     }
 }
 
@@ -236,7 +203,7 @@ fn change(
             node: owner.node.clone(),
             hash,
             status: status.to_owned(),
-            is_removed: false,
+            removed_at: None,
         };
         known.insert(
             id,
@@ -249,44 +216,18 @@ fn change(
     };
     before.is_seen = true;
     let was = &mut before.agent;
-    let is_anew = was.is_removed || was.status != status;
+    let is_anew = was.removed_at.is_some() || was.status != status;
     if !is_anew && was.hash == hash {
         return None;
     }
     counts.changed += 1;
     status.clone_into(&mut was.status);
-    (was.hash, was.is_removed) = (hash, false);
+    (was.hash, was.removed_at) = (hash, None);
     Some(if is_anew {
         AgentChange::SeenAnew(item)
     } else {
         AgentChange::Seen(item)
     })
-}
-
-/// Who is not listed any longer. Another node's manager is not listed while this one is the master.
-fn gone(known: HashMap<Id, Known>, listed: &[Agent]) -> Vec<Id> {
-    let manager = listed.iter().find(|agent| agent.is_manager());
-    let node = manager.and_then(|agent| agent.node.clone());
-    let gone = known.into_values().filter(|known| {
-        let agent = &known.agent;
-        !known.is_seen && !agent.is_removed && (agent.node.is_none() || agent.node == node)
-    });
-    gone.map(|known| known.agent.id).collect()
-}
-
-/// Why the login may not see every agent; none if it may. `GET /agents` answers 200 with fewer
-/// agents, not 403.
-fn hides_agents(api: &mut Api) -> Result<Option<String>, Error> {
-    match api.rights() {
-        Ok(rights) if rights.reach("agent:read") == Reach::All => Ok(None),
-        Ok(_) => Ok(Some(
-            "the login may not read every agent; give it agent:read on agent:id:*".to_owned(),
-        )),
-        Err(error @ (wazuh_api::Error::Deadline | wazuh_api::Error::BadLogin(_))) => {
-            Err(error.into())
-        }
-        Err(error) => Ok(Some(format!("the login's policies are not known: {error}"))),
-    }
 }
 
 fn whole(count: usize) -> u64 {

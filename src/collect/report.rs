@@ -34,6 +34,8 @@ pub struct Counts {
     pub changed: u64,
     /// Documents whose rows are gone.
     pub removed: u64,
+    /// Old versions that are kept no longer (`collect.history`).
+    pub expired: u64,
     /// Agents that were read.
     pub read: u64,
     /// Agents that cannot have changed, by a cheap question or none.
@@ -175,6 +177,7 @@ impl Counts {
         self.new += other.new;
         self.changed += other.changed;
         self.removed += other.removed;
+        self.expired += other.expired;
         self.read += other.read;
         self.unchanged += other.unchanged;
         self.skipped += other.skipped;

@@ -6,14 +6,14 @@ use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use super::agents::{Census, everybody};
+use super::agents::Census;
 use super::holder::{self, Holder};
 use super::plan::{self, States, View};
 use super::record::Recorder;
 use super::report::{Outcome, Report};
 use super::settings::Settings;
 use super::tour::Tour;
-use super::{Error, Event, now, roster};
+use super::{Error, Event, history, now, roster};
 use crate::inventory::{AGENTS, Agent, Kind, Owner, Status};
 use crate::store::{Indexes, Store};
 use crate::wazuh_api::Api;
@@ -159,7 +159,7 @@ impl Run<'_> {
         let mut states = self.states()?;
         log::info!("Fetching agents...");
         let census = self.census(&version);
-        let before = states.remove(&(everybody(place.site), AGENTS.name.to_owned()));
+        let before = states.remove(&(Owner::everybody(place.site), AGENTS.name.to_owned()));
         let agents = census.take(api, before, &mut report)?;
         self.tell(&agents, &mut report)?;
         let with_data = agents
@@ -187,7 +187,20 @@ impl Run<'_> {
             renewed: self.holder.since,
         };
         self.go(api, plan, recorder, &mut report)?;
+        self.forget(&mut report)?;
         Ok(report)
+    }
+
+    /// Ends what is kept no longer.
+    fn forget(&self, report: &mut Report) -> Result<(), Error> {
+        let is_usual = self.order.mode == Mode::Write && self.order.agents.is_empty();
+        match self.place.settings.history.filter(|_| is_usual) {
+            Some(kept) => {
+                let place = (self.place.store, self.place.site);
+                history::expire(place, kept, now(), report)
+            }
+            None => Ok(()),
+        }
     }
 
     /// Asks on this thread and writes on another.

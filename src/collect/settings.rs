@@ -23,6 +23,8 @@ pub struct Settings {
     pub confirm_loss_after: Span,
     /// If more of a site's agents lose a kind at once, nothing of that kind is removed.
     pub max_loss: Percent,
+    /// How long versions that are over are kept, and what vanished agents had; unless set, for ever.
+    pub history: Option<Span>,
     /// Whether each run also compares the alerts in alerts.json with those in MongoDB.
     pub gap_check: GapCheck,
     /// Over which time it compares them.
@@ -65,6 +67,7 @@ impl Default for Settings {
             full_every: span("24 h"),
             confirm_loss_after: span("1 d"),
             max_loss: Percent(5),
+            history: None,
             gap_check: GapCheck::Report,
             gap_window: span("2 h"),
             fleet_probes: FleetProbes::Auto,

@@ -135,7 +135,7 @@ impl Erase {
         let known = store.known_agents(site, PAGE)?;
         Ok(known
             .iter()
-            .any(|agent| agent.agent == *id && !agent.is_removed))
+            .any(|agent| agent.agent == *id && agent.removed_at.is_none()))
     }
 }
 

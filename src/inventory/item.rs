@@ -38,6 +38,15 @@ pub struct Owner {
 }
 
 impl Owner {
+    /// Who stands for all agents of a site.
+    pub fn everybody(site: &str) -> Self {
+        Self {
+            site: site.to_owned(),
+            agent: "*".to_owned(),
+            node: None,
+        }
+    }
+
     /// The `_id` of what is kept about one of the owner's kinds: a hash, since a site's name may
     /// hold any character.
     pub fn name_of(&self, kind: &str) -> String {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use mongodb::Database;
-use mongodb::bson::{RawDocument, doc};
+use mongodb::bson::{DateTime, RawDocument, doc};
 
 use super::inventory::{parse_id, set_removed};
 use super::operations::Operations;
@@ -46,8 +46,8 @@ pub struct KnownAgent {
     pub hash: Hash,
     /// Its status.
     pub status: String,
-    /// Whether it is marked as vanished.
-    pub is_removed: bool,
+    /// When it vanished, in milliseconds since 1970.
+    pub removed_at: Option<i64>,
 }
 
 /// What has to be written of an agent.
@@ -103,13 +103,14 @@ async fn known(database: Database, site: &str) -> Result<Vec<KnownAgent>, Error>
 }
 
 fn parse(document: &RawDocument) -> Option<KnownAgent> {
+    let removed_at = document.get_datetime("_removed_at");
     Some(KnownAgent {
         id: parse_id(document.get_str("_id").ok()?)?,
         agent: document.get_str("agent_id").ok()?.to_owned(),
         node: document.get_str("_node").ok().map(str::to_owned),
         hash: document.get_binary("_hash").ok()?.bytes.try_into().ok()?,
         status: document.get_str("status").unwrap_or_default().to_owned(),
-        is_removed: document.get_datetime("_removed_at").is_ok(),
+        removed_at: removed_at.ok().map(DateTime::timestamp_millis),
     })
 }
 
@@ -151,6 +152,7 @@ fn operators(item: &Item, status_changed_at: Option<i64>, at: i64) -> Vec<u8> {
     out.key(tag::DOCUMENT, b"$unset");
     let unset = out.open();
     out.int("_removed_at", 1);
+    out.int("_expire_at", 1);
     let is_there = |name: &str| elements(&item.bson).any(|field| field.name == name.as_bytes());
     for name in FIELDS.iter().filter(|name| !is_there(name)) {
         out.int(name, 1);

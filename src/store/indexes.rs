@@ -97,17 +97,16 @@ fn of_inventory(collection: &str) -> Vec<Document> {
             ),
         ],
         "syscheck" => vec![of_agent(doc! { "mtime": -1 })],
-        "hotfixes" => vec![
-            of_agent(doc! {}),
-            plain("hotfix", doc! { "_site": 1, "hotfix": 1, "_removed_at": 1 }),
-        ],
         states::NAME => vec![plain(
             "agent",
             doc! { "_site": 1, "agent_id": 1, "kind": 1 },
         )],
         runs::NAME => {
             let expiry = doc! { "expireAfterSeconds": runs::KEPT_SECONDS };
-            vec![special("started", doc! { "started_at": 1 }, expiry)]
+            vec![
+                special("started", doc! { "started_at": 1 }, expiry),
+                plain("site_started", doc! { "_site": 1, "started_at": -1 }),
+            ]
         }
         _ => vec![of_agent(doc! {})],
     }
@@ -176,6 +175,13 @@ async fn create_in(
         Ok(reply) => writes::confirmed(&reply).map(|()| Indexes::Created),
         Err(error) => not_allowed(&error),
     }
+}
+
+/// Lets MongoDB remove what has `_expire_at`; the index holds nothing else.
+pub(super) async fn create_expiry(database: Database, collection: &str) -> Result<Indexes, Error> {
+    let options = doc! { "expireAfterSeconds": 0, "sparse": true };
+    let expiry = special("expire", doc! { "_expire_at": 1 }, options);
+    create_in(&database, collection, vec![expiry]).await
 }
 
 /// Who may insert and no more still delivers.

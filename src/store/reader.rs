@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 mod filter;
 mod fleet;
+mod heard;
 mod inventory;
 mod json;
 mod listing;

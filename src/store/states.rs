@@ -7,7 +7,7 @@ use mongodb::Database;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 
 use super::operations::Operations;
-use super::{Error, Store, command, refusal};
+use super::{Error, Store, command, keep_alives, refusal};
 use crate::inventory::{Digest, Owner};
 
 pub(super) const NAME: &str = "collect_state";
@@ -86,7 +86,8 @@ impl Store {
 
 async fn read(database: Database, site: &str) -> Result<Vec<(Owner, String, State)>, Error> {
     let sorted = |error: mongodb::error::Error| refusal::sort(&error);
-    let find = doc! { "find": NAME, "filter": { "_site": site }, "batchSize": 5000 };
+    let states = doc! { "_site": site, "kind": { "$ne": keep_alives::KIND } };
+    let find = doc! { "find": NAME, "filter": states, "batchSize": 5000 };
     let mut cursor = command::query(&database, find).await.map_err(sorted)?;
     let mut found = Vec::new();
     while let Some(document) = cursor.next().await.map_err(sorted)? {

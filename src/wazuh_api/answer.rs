@@ -1,6 +1,8 @@
 //! Wazuh's envelope, and what each status means. HTTP says 200 also when every item has failed, and a
 //! page that failed must never be taken for an empty one.
 
+mod surrogates;
+
 use serde_json::{Map, Value};
 
 use super::error::{Error, Fault};
@@ -48,8 +50,7 @@ pub(super) fn read(path: &str, reply: &Reply) -> Result<Answer, Fault> {
         return Err(refuse(path, reply));
     }
     let broken = |why: &str| Fault::Transient(format!("{path}: {why}; is this Wazuh's API?"));
-    let body: Value =
-        serde_json::from_slice(&reply.body).map_err(|_| broken("the answer is not JSON"))?;
+    let body = parse(&reply.body).ok_or_else(|| broken("the answer is not JSON"))?;
     let Value::Object(mut body) = body else {
         return Err(broken("the answer is no object"));
     };
@@ -63,6 +64,11 @@ pub(super) fn read(path: &str, reply: &Reply) -> Result<Answer, Fault> {
         return Err(Error::NoDatabase(why).into());
     }
     Ok(answer)
+}
+
+fn parse(body: &[u8]) -> Option<Value> {
+    let whole = serde_json::from_slice(body).ok();
+    whole.or_else(|| serde_json::from_slice(&surrogates::replaced(body)?).ok())
 }
 
 /// Says what is odd about it: a row that is lost here would look as if it had been removed.

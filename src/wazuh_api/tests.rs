@@ -15,6 +15,7 @@ use fake::login::User;
 use fake::{Fault as Fails, Options, Server};
 
 mod faults;
+mod foreign;
 
 #[path = "../../packaging/wazuh-api.rs"]
 #[expect(

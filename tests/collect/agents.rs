@@ -4,7 +4,9 @@
 use mongodb::bson::{Bson, Document, doc};
 
 use super::{Site, count, quick};
+use crate::api_data::wait_for_indexes;
 use crate::fake::fleet::Status;
+use crate::service::Service;
 
 const KINDS: &str = "kinds = [\"osinfo\"]\n";
 
@@ -188,4 +190,61 @@ fn the_groups_of_all_agents_lie_ready_for_the_hook() {
         serde_json::json!(["default", "windows"])
     );
     assert_eq!(roster["agents"].as_object().unwrap().len(), 25);
+}
+
+/// What the service shows of an agent.
+fn shown(service: &Service, path: &str, id: &str) -> String {
+    let answer = service.get(path, &[]).json();
+    let data = answer["data"].as_array().expect("a list");
+    let one = data
+        .iter()
+        .find(|one| one["agent_id"] == id || data.len() == 1);
+    one.expect("the agent")["lastKeepAlive"]
+        .as_str()
+        .expect("a time")
+        .to_owned()
+}
+
+#[test]
+fn when_an_agent_was_last_heard_of_is_true_without_writing_the_agent() {
+    let site = Site::usual("agents_heard", KINDS);
+    site.collect(0, "");
+    let service = Service::start(&site.wazuh);
+    wait_for_indexes(&site.database());
+    let before = site.inventory();
+    let paths = [
+        "/api/agents",
+        "/api/agents/004",
+        "/api/agents?fields=agent_id,lastKeepAlive",
+    ];
+    let first = paths.map(|path| shown(&service, path, "004"));
+    let quiet = shown(&service, "/api/agents", "020");
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let report = site.collect(0, "");
+    assert_eq!(count(&report, "agents", "changed"), 0, "{report}");
+    assert!(
+        site.inventory() == before,
+        "no document of an agent is written"
+    );
+    for (path, first) in paths.iter().zip(&first) {
+        assert!(shown(&service, path, "004") > *first, "{path}");
+    }
+    assert_eq!(
+        shown(&service, "/api/agents", "020"),
+        quiet,
+        "it is disconnected"
+    );
+    let only = service.get("/api/agents/004?fields=name", &[]).json();
+    assert_eq!(only["data"], serde_json::json!([{ "name": "host-00004" }]));
+    let only = service
+        .get("/api/agents/004?fields=lastKeepAlive", &[])
+        .json();
+    assert_eq!(only["data"][0].as_object().unwrap().len(), 1, "{only}");
+    // An agent that is not listed any longer was last heard of when it was.
+    let last = shown(&service, "/api/agents/004", "004");
+    site.state().fleet.remove_agent("004");
+    site.collect(0, "");
+    site.collect(0, "");
+    assert_eq!(shown(&service, "/api/agents/004?history=true", "004"), last);
+    assert!(shown(&service, "/api/agents/000", "000").starts_with("9999-"));
 }

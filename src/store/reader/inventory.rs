@@ -5,9 +5,10 @@ use mongodb::bson::{Bson, DateTime, Document, doc};
 use super::listing::Key;
 use super::plan::{Pace, Plan};
 use super::source::{Ask, Source};
-use super::{Fault, Listing, Page, Reader, Record, site};
+use super::{Fault, Listing, Page, Reader, Record, heard, site};
+use crate::inventory::AGENTS;
 
-const STATES: &str = "collect_state";
+pub(super) const STATES: &str = "collect_state";
 const RUNS: &str = "collect_runs";
 /// An agent has one state for each kind, site and node of the manager.
 const STATES_READ: u64 = 200;
@@ -98,7 +99,7 @@ impl Reader {
     /// # Errors
     ///
     /// `Unavailable`, `Settings`, `TooManySites`.
-    pub async fn inventory(&self, list: &InventoryList, page: Page) -> Result<Listing, Fault> {
+    pub async fn inventory(&self, list: &InventoryList, mut page: Page) -> Result<Listing, Fault> {
         let (sites, _) = self
             .surroundings(list.collection, list.site.as_deref())
             .await?;
@@ -112,13 +113,15 @@ impl Reader {
         for (field, text) in &list.equal {
             prefix.insert(*field, text);
         }
+        let is_heard = list.collection == AGENTS.collection && heard::prepare(&mut page);
         let collection = self.collection(list.collection).await?;
-        Ok(Listing::new(
-            collection,
-            exact(prefix),
-            list.order.key(),
-            page,
-        ))
+        let key = list.order.key();
+        let listing = Listing::new(collection, exact(prefix), key, page);
+        Ok(if is_heard {
+            listing.with_times(self.heard(&sites).await?)
+        } else {
+            listing
+        })
     }
 
     /// How old an agent's inventory of a kind is, by the names that `collect` gives them; one for

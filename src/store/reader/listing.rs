@@ -17,6 +17,7 @@ use std::time::Instant;
 use mongodb::bson::{Bson, DateTime, Document, RawDocument, RawDocumentBuf};
 
 use super::filter::AlertFilter;
+use super::heard::Heard;
 use super::plan::{Pace, Plan};
 use super::position::Part;
 use super::source::{Collection, Source};
@@ -58,6 +59,8 @@ pub struct Listing {
     stage: Stage,
     ready: VecDeque<RawDocumentBuf>,
     position: Option<Position>,
+    /// For agents: when they were last heard of.
+    heard: Option<Heard>,
 }
 
 /// How far the reading has come.
@@ -134,7 +137,16 @@ impl Listing {
             key,
             after: page.after,
             ready: VecDeque::new(),
+            heard: None,
             position: None,
+        }
+    }
+
+    /// Agents with the times at which they were last heard of.
+    pub(super) fn with_times(self, heard: Heard) -> Self {
+        Self {
+            heard: Some(heard),
+            ..self
         }
     }
 
@@ -158,7 +170,11 @@ impl Listing {
             self.given += 1;
             self.position = Some(self.position_of(document));
         }
-        Ok(next.map(Record))
+        let heard = |document| match &self.heard {
+            Some(heard) => heard.put_into(document),
+            None => document,
+        };
+        Ok(next.map(heard).map(Record))
     }
 
     /// Where the next page begins, once `next` has given all it has. None at the end of the list.
