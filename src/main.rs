@@ -237,9 +237,10 @@ fn install(args: &cli::InstallArgs, format: commands::Format) -> anyhow::Result<
     Install {
         layout: layout(&args.place),
         mode: mode(args.dry_run),
-        extent: match args.refresh {
-            true => Extent::Refresh,
-            false => Extent::Whole,
+        extent: if args.refresh {
+            Extent::Refresh
+        } else {
+            Extent::Whole
         },
         choice,
         uri: args.uri.clone(),

@@ -167,10 +167,12 @@ fn the_bill_of_materials_names_what_is_linked_and_nothing_else() {
         assert!(part["licenses"][0]["expression"].is_string(), "{part}");
     }
     let digest = Sha256::digest(fs::read(program).unwrap());
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = digest
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     assert_eq!(
         bill["metadata"]["component"]["hashes"][0]["content"],
-        *digest
+        digest
     );
     let known: BTreeSet<_> = parts
         .iter()
