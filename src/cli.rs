@@ -1,24 +1,33 @@
 //! The command line as typed. Tells a call by wazuh-integratord from a command of a person.
 
 use std::ffi::{OsStr, OsString};
-use std::num::NonZeroU32;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::alert::When;
-use crate::alert::search::Term;
-use crate::commands::install::Retention;
-use crate::serve::Scope;
-
+mod check;
+mod collect;
 mod completions;
+mod feeding;
+mod install;
 mod manual;
+mod serving;
+mod spool;
+mod upkeep;
 mod watch;
 
 pub use completions::{Shell, completions};
 pub use manual::{page, write_pages};
-pub use watch::WatchCommand;
+
+use check::CheckArgs;
+use collect::CollectArgs;
+use feeding::{BackfillArgs, FollowArgs};
+use install::{InstallArgs, UninstallArgs};
+use serving::{ServeArgs, TokenCommand};
+use spool::SpoolCommand;
+use upkeep::{EraseArgs, MigrateArgs};
+use watch::WatchCommand;
 
 /// Wazuh's security data into MongoDB and out again.
 ///
@@ -165,300 +174,6 @@ pub enum Command {
         /// Write the page of every command into this folder
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
-    },
-}
-
-/// Arguments of `install`.
-#[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "switches as they are typed")]
-pub struct InstallArgs {
-    /// Show every change as a diff and make none
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Only print the block for ossec.conf, for whoever keeps that with other tools
-    #[arg(long, conflicts_with = "dry_run")]
-    pub print_block: bool,
-    /// Only bring up to this version what install put into place before; packages do that
-    #[arg(long, conflicts_with = "print_block")]
-    pub refresh: bool,
-    /// The connection string for new settings; a password in it is refused
-    #[arg(long, value_name = "URI")]
-    pub uri: Option<String>,
-    /// The file with its password (root:wazuh, mode 0640), for new settings
-    #[arg(long, value_name = "FILE")]
-    pub password_file: Option<String>,
-    /// How long alerts are kept, for new settings: 90d, 1y, …, or off
-    #[arg(long, value_name = "SPAN")]
-    pub retention: Option<Retention>,
-    /// `<level>` of the block: Wazuh hands over alerts of this level and above; unless given, all
-    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(0..=16))]
-    pub level: Option<u8>,
-    /// `<rule_id>` of the block: only alerts of these rules
-    #[arg(long, value_name = "IDS")]
-    pub rule_id: Option<String>,
-    /// `<group>` of the block: only alerts of these rule groups
-    #[arg(long, value_name = "GROUPS")]
-    pub group: Option<String>,
-    /// `<event_location>` of the block: only alerts from places that match
-    #[arg(long, value_name = "PATTERN")]
-    pub event_location: Option<String>,
-    /// Also what brings in the agents' inventory, every fifteen minutes
-    #[arg(long)]
-    pub collect: bool,
-    /// Also the unit of the resident service
-    #[arg(long)]
-    pub serve: bool,
-    /// Also the unit that tails alerts.json
-    #[arg(long)]
-    pub follow: bool,
-    /// Where
-    #[command(flatten)]
-    pub place: Place,
-}
-
-/// Arguments of `uninstall`.
-#[derive(Debug, Args)]
-pub struct UninstallArgs {
-    /// Show what would be taken back
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Also settings that were changed, and what waits in the spool
-    #[arg(long)]
-    pub purge: bool,
-    /// Where
-    #[command(flatten)]
-    pub place: Place,
-}
-
-/// Which host's Wazuh.
-#[derive(Debug, Args)]
-pub struct Place {
-    /// A folder that holds another host: an image
-    #[arg(long, value_name = "DIR", default_value = "/")]
-    pub root: PathBuf,
-    /// The Wazuh home, as that host sees it
-    #[arg(long, value_name = "DIR", default_value = "/var/ossec")]
-    pub home: PathBuf,
-}
-
-/// Arguments of `check`.
-#[derive(Debug, Args)]
-pub struct CheckArgs {
-    /// Only read the settings: ask nothing, touch nothing
-    #[arg(long)]
-    pub config_only: bool,
-    /// Show the certificate of Wazuh's API and trust it from now on
-    #[arg(long, conflicts_with = "config_only")]
-    pub trust: bool,
-    /// Look at the host or image below this folder
-    #[arg(long, value_name = "DIR")]
-    pub root: Option<PathBuf>,
-    /// The Wazuh home, if it is not /var/ossec
-    #[arg(long, value_name = "DIR")]
-    pub home: Option<PathBuf>,
-}
-
-/// Arguments of `follow`.
-#[derive(Debug, Args)]
-pub struct FollowArgs {
-    /// The live file; Wazuh's own by default
-    pub file: Option<PathBuf>,
-    /// First start: begin at the beginning of the live file instead of its end
-    #[arg(long)]
-    pub from_start: bool,
-    /// First start: begin with the alerts of this time, also those in the archives
-    #[arg(long, value_name = "TIME", conflicts_with = "from_start")]
-    pub since: Option<When>,
-}
-
-/// Arguments of `backfill`.
-#[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "switches as they are typed")]
-pub struct BackfillArgs {
-    /// Files, folders, or a Wazuh home; this host's Wazuh by default
-    pub paths: Vec<PathBuf>,
-    /// Only alerts of this time and later: a date, a time (RFC 3339), or an age as 36h or 7d
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<When>,
-    /// Only alerts before this time
-    #[arg(long, value_name = "TIME")]
-    pub until: Option<When>,
-    /// Read and count, but ask and write nothing
-    #[arg(long, group = "what")]
-    pub dry_run: bool,
-    /// Report per hour what MongoDB lacks, and write nothing
-    #[arg(long, group = "what")]
-    pub check: bool,
-    /// Report per hour what MongoDB lacks, and bring it back
-    #[arg(long, group = "what")]
-    pub repair: bool,
-    /// With --check and --repair: also what the integration's block in ossec.conf keeps out
-    #[arg(long, requires = "what")]
-    pub all: bool,
-    /// At most so many alerts a second
-    #[arg(long, value_name = "ALERTS")]
-    pub rate: Option<NonZeroU32>,
-    /// Begin anew where a stopped run would be resumed
-    #[arg(long)]
-    pub restart: bool,
-}
-
-/// Arguments of `serve`.
-#[derive(Debug, Args)]
-pub struct ServeArgs {
-    /// Where to listen, instead of what the settings say
-    #[arg(long, value_name = "ADDR:PORT")]
-    pub listen: Option<String>,
-}
-
-/// Arguments of `migrate`.
-#[derive(Debug, Args)]
-pub struct MigrateArgs {
-    /// Only say what would be done
-    #[arg(long)]
-    pub dry_run: bool,
-    /// The site that the Python service's documents belong to; the settings' own by default
-    #[arg(long, value_name = "NAME")]
-    pub site: Option<String>,
-    /// At most so many documents a second
-    #[arg(long, value_name = "DOCUMENTS")]
-    pub rate: Option<NonZeroU32>,
-}
-
-/// Arguments of `erase`.
-#[derive(Debug, Args)]
-pub struct EraseArgs {
-    /// Everything of this agent
-    #[arg(long, value_name = "ID", required_unless_present = "query")]
-    pub agent: Option<String>,
-    /// Everything that has this: FIELD=VALUE, or *=TEXT for a text anywhere (again for more: any of them)
-    #[arg(long, value_name = "FIELD=VALUE", conflicts_with = "agent")]
-    pub query: Vec<Term>,
-    /// Of this site; the settings' own by default
-    #[arg(long, value_name = "NAME")]
-    pub site: Option<String>,
-    /// Only count
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-/// What to do with tokens.
-#[derive(Debug, Subcommand)]
-pub enum TokenCommand {
-    /// Make a token and print it, once: only its hash is kept
-    #[command(
-        after_help = "Examples:\n  custom-mongo token new --name sender --scope ingest\n  custom-mongo token new --name soc --scope read --site paris"
-    )]
-    New {
-        /// What people call it; it stands in the access log
-        #[arg(long)]
-        name: String,
-        /// What it may do: ingest, read or admin (everything); may be given twice
-        #[arg(long, required = true)]
-        scope: Vec<Scope>,
-        /// The only site that it may see and write
-        #[arg(long)]
-        site: Option<String>,
-    },
-    /// All of them, without the tokens themselves
-    #[command(
-        after_help = "Examples:\n  custom-mongo token list\n  custom-mongo token list --format json"
-    )]
-    List,
-    /// Take one away; a running service knows within a second
-    #[command(
-        after_help = "Examples:\n  custom-mongo token drop soc\n  custom-mongo token drop sender"
-    )]
-    Drop {
-        /// As `token list` names it
-        name: String,
-    },
-}
-
-/// Arguments of `collect`.
-#[derive(Debug, Args)]
-pub struct CollectArgs {
-    /// Only this agent (again for more)
-    #[arg(long = "agent", value_name = "ID")]
-    pub agents: Vec<String>,
-    /// Only this kind, in place of collect.kinds (again for more)
-    #[arg(long, value_name = "KIND")]
-    pub only: Vec<String>,
-    /// Only the manager of this site, where several are configured (again for more)
-    #[arg(long = "site", value_name = "NAME")]
-    pub sites: Vec<String>,
-    /// Read everything, even if the server says that nothing changed
-    #[arg(long)]
-    pub full: bool,
-    /// Only count what would be written
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-/// What to do with the spool.
-#[derive(Debug, Subcommand)]
-pub enum SpoolCommand {
-    /// How much waits, since when, and whether MongoDB is thought to be away
-    #[command(
-        after_help = "Examples:\n  custom-mongo spool status\n  custom-mongo spool status --format json"
-    )]
-    Status,
-    /// The alerts that wait
-    #[command(
-        after_help = "Examples:\n  custom-mongo spool list\n  custom-mongo spool list --format json"
-    )]
-    List,
-    /// Bring everything that waits into MongoDB
-    #[command(
-        after_help = "Examples:\n  custom-mongo spool drain\n  */5 * * * * root /var/ossec/integrations/custom-mongo spool drain -q"
-    )]
-    Drain {
-        /// Take what waits for another destination, as `spool status` names it
-        #[arg(long, value_name = "DESTINATION")]
-        from: Option<String>,
-    },
-    /// Alerts that MongoDB will never take, or that are none
-    #[command(
-        after_help = "Examples:\n  custom-mongo spool dead list\n  custom-mongo spool dead retry all"
-    )]
-    Dead {
-        /// What to do
-        #[command(subcommand)]
-        command: DeadCommand,
-    },
-}
-
-/// What to do with dead letters.
-#[derive(Debug, Subcommand)]
-pub enum DeadCommand {
-    /// All of them, with the reason
-    #[command(
-        after_help = "Examples:\n  custom-mongo spool dead list\n  custom-mongo spool dead list --format json"
-    )]
-    List,
-    /// The bytes of one, to stdout
-    #[command(
-        after_help = "Examples:\n  custom-mongo spool dead show ID\n  custom-mongo spool dead show ID > alert.json"
-    )]
-    Show {
-        /// As `dead list` names it
-        id: String,
-    },
-    /// Put one, or all, into the spool again
-    #[command(
-        after_help = "Examples:\n  custom-mongo spool dead retry ID\n  custom-mongo spool dead retry all"
-    )]
-    Retry {
-        /// As `dead list` names it, or all
-        id: String,
-    },
-    /// Delete one, or all
-    #[command(
-        after_help = "Examples:\n  custom-mongo spool dead drop ID\n  custom-mongo spool dead drop all"
-    )]
-    Drop {
-        /// As `dead list` names it, or all
-        id: String,
     },
 }
 

@@ -22,29 +22,18 @@ mod store;
 mod wazuh_api;
 
 use std::ffi::OsString;
-use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context;
 use clap::Parser;
 
-use cli::{
-    BackfillArgs, CheckArgs, Cli, Command, DeadCommand, EraseArgs, FollowArgs, MigrateArgs,
-    SpoolCommand, TokenCommand, WatchCommand,
-};
-use commands::backfill::{Backfill, Reach, What};
-use commands::erase::{Erase, Whose};
-use commands::follow::First;
+use cli::{Cli, Command};
 use commands::hook::Call;
-use commands::install::{self as installer, Choice, Extent, Install, Service, Uninstall};
-use commands::migrate::Migrate;
-use commands::spool::{Dead, Spools};
+use commands::spool::Spools;
 use commands::test::{Input, Run};
-use commands::token::Tokens;
-use commands::watch::{Agents, Alerts};
-use commands::{check, collect as collector, follow, hook, overview, status, test};
-use home::{Home, Layout};
+use commands::{check, follow, hook, install, overview, status, test};
+use home::Home;
 
 fn main() -> ExitCode {
     let started = Instant::now();
@@ -98,7 +87,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         return done;
     }
     let home = match &cli.command {
-        Some(Command::Check(args)) => place(args).home().clone(),
+        Some(Command::Check(args)) => args.place().home().clone(),
         _ => Home::find(),
     };
     // Before the settings are read: they may name a command, and `wazuh` may write them.
@@ -109,37 +98,37 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         return test::run(&input(file.as_deref()), run, &settings, &home, format);
     }
     match &cli.command {
-        Some(Command::Check(args)) => Ok(check::run(config, &place(args), depth(args), format)),
+        Some(Command::Check(args)) => Ok(check::run(config, &args.place(), args.depth(), format)),
         Some(Command::Serve(args)) => {
             let settings = config::load(config, &home)?.settings;
             commands::serve::run(args.listen.as_deref(), &settings, &home)
         }
-        Some(Command::Token { command }) => run_token(command, &home, format),
+        Some(Command::Token { command }) => command.run(&home, format),
         Some(Command::Collect(args)) => {
             let settings = config::load(config, &home)?.settings;
-            collector::run(&wanted(args), &settings, &home, format)
+            commands::collect::run(&args.wanted(), &settings, &home, format)
         }
         Some(Command::Spool { command }) => {
             let settings = config::load(config, &home)?.settings;
-            run_spool(command, &Spools::open(&settings, &home, format)?)
+            command.run(&Spools::open(&settings, &home, format)?)
         }
         Some(Command::Follow(args)) => {
             let settings = config::load(config, &home)?.settings;
-            follow::run(args.file.as_deref(), first(args), &settings, &home)
+            follow::run(args.file.as_deref(), args.first(), &settings, &home)
         }
-        Some(Command::Migrate(args)) => {
-            migrate(args, format).run(&config::load(config, &home)?.settings)
-        }
-        Some(Command::Erase(args)) => {
-            erase(args, format).run(&config::load(config, &home)?.settings, &home)
-        }
+        Some(Command::Migrate(args)) => args
+            .migrate(format)
+            .run(&config::load(config, &home)?.settings),
+        Some(Command::Erase(args)) => args
+            .erase(format)
+            .run(&config::load(config, &home)?.settings, &home),
         Some(Command::Backfill(args)) => {
             let settings = config::load(config, &home)?.settings;
-            backfill(args, format).run(&settings, &home)
+            args.backfill(format).run(&settings, &home)
         }
         Some(Command::Watch { command }) => {
             let settings = config::load(config, &home)?.settings;
-            watch(command, &settings, format)
+            command.run(&settings, format)
         }
         Some(Command::Status) => {
             let settings = config::load(config, &home)?.settings;
@@ -164,8 +153,11 @@ fn without_settings(cli: &Cli, format: commands::Format) -> Option<anyhow::Resul
             Some(Ok(status::DONE))
         }
         Some(Command::Man { dir }) => Some(manual(dir.as_deref())),
-        Some(Command::Install(args)) => Some(install(args, format)),
-        Some(Command::Uninstall(args)) => Some(uninstall(args, format)),
+        Some(Command::Install(args)) if args.print_block => {
+            Some(install::print_block(&args.choice()))
+        }
+        Some(Command::Install(args)) => Some(args.install(format).run()),
+        Some(Command::Uninstall(args)) => Some(args.uninstall(format).run()),
         _ => None,
     }
 }
@@ -182,204 +174,10 @@ fn manual(folder: Option<&std::path::Path>) -> anyhow::Result<u8> {
     Ok(status::DONE)
 }
 
-fn watch(
-    command: &WatchCommand,
-    settings: &config::Settings,
-    format: commands::Format,
-) -> anyhow::Result<u8> {
-    match command {
-        WatchCommand::Alerts(args) => Alerts {
-            filter: args.filter(&settings.enrich.risk),
-            since: args.since,
-            last: args.last,
-        }
-        .run(settings, format),
-        WatchCommand::Agents(args) => Agents {
-            status: args.status.clone(),
-            site: args.site.clone(),
-            every: args.interval.0,
-        }
-        .run(settings, format),
-    }
-}
-
-fn depth(args: &CheckArgs) -> check::Depth {
-    match args {
-        CheckArgs {
-            config_only: true, ..
-        } => check::Depth::ConfigOnly,
-        CheckArgs { trust: true, .. } => check::Depth::Trust,
-        _ => check::Depth::All,
-    }
-}
-
-fn layout(place: &cli::Place) -> Layout {
-    Layout::new(&place.root, Some(&place.home))
-}
-
-fn install(args: &cli::InstallArgs, format: commands::Format) -> anyhow::Result<u8> {
-    let choice = Choice {
-        level: args.level,
-        rule_id: args.rule_id.clone(),
-        group: args.group.clone(),
-        event_location: args.event_location.clone(),
-    };
-    if args.print_block {
-        return installer::print_block(&choice);
-    }
-    let optional = [
-        (args.collect, Service::Collect),
-        (args.serve, Service::Serve),
-        (args.follow, Service::Follow),
-    ];
-    let wanted = optional.into_iter().filter(|(is_wanted, _)| *is_wanted);
-    let services = wanted.map(|(_, service)| service);
-    Install {
-        layout: layout(&args.place),
-        mode: mode(args.dry_run),
-        extent: if args.refresh {
-            Extent::Refresh
-        } else {
-            Extent::Whole
-        },
-        choice,
-        uri: args.uri.clone(),
-        password_file: args.password_file.clone(),
-        retention: args.retention.clone(),
-        services: [Service::Drain].into_iter().chain(services).collect(),
-        format,
-    }
-    .run()
-}
-
-fn uninstall(args: &cli::UninstallArgs, format: commands::Format) -> anyhow::Result<u8> {
-    let what = if args.purge {
-        installer::What::Everything
-    } else {
-        installer::What::Untouched
-    };
-    Uninstall {
-        layout: layout(&args.place),
-        mode: mode(args.dry_run),
-        what,
-        format,
-    }
-    .run()
-}
-
-fn mode(dry_run: bool) -> installer::Mode {
-    if dry_run {
-        installer::Mode::Dry
-    } else {
-        installer::Mode::Do
-    }
-}
-
-fn place(args: &CheckArgs) -> check::Place {
-    check::Place::find(args.root.as_deref(), args.home.as_deref())
-}
-
-fn first(args: &FollowArgs) -> First {
-    match args.since {
-        Some(when) => First::Since(when),
-        None if args.from_start => First::Beginning,
-        None => First::End,
-    }
-}
-
-fn backfill(args: &BackfillArgs, format: commands::Format) -> Backfill {
-    Backfill {
-        paths: args.paths.clone(),
-        since: args.since,
-        until: args.until,
-        what: match args {
-            BackfillArgs { dry_run: true, .. } => What::Count,
-            BackfillArgs { check: true, .. } => What::Check,
-            BackfillArgs { repair: true, .. } => What::Repair,
-            _ => What::Store,
-        },
-        all: args.all,
-        rate: args.rate.map(NonZeroU32::get),
-        restart: args.restart,
-        reach: Reach::All,
-        format,
-    }
-}
-
-fn migrate(args: &MigrateArgs, format: commands::Format) -> Migrate {
-    Migrate {
-        site: args.site.clone(),
-        rate: args.rate.map(NonZeroU32::get),
-        mode: if args.dry_run {
-            commands::migrate::Mode::Dry
-        } else {
-            commands::migrate::Mode::Write
-        },
-        format,
-    }
-}
-
-fn erase(args: &EraseArgs, format: commands::Format) -> Erase {
-    Erase {
-        whose: match &args.agent {
-            Some(id) => Whose::Agent(id.clone()),
-            None => Whose::Person(args.query.clone()),
-        },
-        site: args.site.clone(),
-        mode: if args.dry_run {
-            commands::erase::Mode::Dry
-        } else {
-            commands::erase::Mode::Erase
-        },
-        format,
-    }
-}
-
 fn input(file: Option<&std::path::Path>) -> Input {
     match file {
         None => Input::Sample,
         Some(path) if path.as_os_str() == "-" => Input::Stdin,
         Some(path) => Input::File(path.to_owned()),
-    }
-}
-
-fn run_token(command: &TokenCommand, home: &Home, format: commands::Format) -> anyhow::Result<u8> {
-    let tokens = Tokens::open(home, format)?;
-    match command {
-        TokenCommand::New { name, scope, site } => tokens.make(name, scope, site.as_deref()),
-        TokenCommand::List => tokens.list(),
-        TokenCommand::Drop { name } => tokens.drop(name),
-    }
-}
-
-fn wanted(args: &cli::CollectArgs) -> collector::Wanted {
-    collector::Wanted {
-        agents: args.agents.clone(),
-        only: args.only.clone(),
-        sites: args.sites.clone(),
-        depth: if args.full {
-            collect::Depth::Full
-        } else {
-            collect::Depth::Changes
-        },
-        mode: if args.dry_run {
-            collect::Mode::Dry
-        } else {
-            collect::Mode::Write
-        },
-    }
-}
-
-fn run_spool(command: &SpoolCommand, spools: &Spools<'_>) -> anyhow::Result<u8> {
-    match command {
-        SpoolCommand::Status => spools.status(),
-        SpoolCommand::List => spools.list(),
-        SpoolCommand::Drain { from } => spools.drain(from.as_deref()),
-        SpoolCommand::Dead { command } => spools.dead(&match command {
-            DeadCommand::List => Dead::List,
-            DeadCommand::Show { id } => Dead::Show(id.clone()),
-            DeadCommand::Retry { id } => Dead::Retry(id.clone()),
-            DeadCommand::Drop { id } => Dead::Drop(id.clone()),
-        }),
     }
 }

@@ -169,10 +169,10 @@ fn the_bill_of_materials_names_what_is_linked_and_nothing_else() {
     let digest = Sha256::digest(fs::read(program).unwrap());
     let digest = digest
         .iter()
-        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     assert_eq!(
         bill["metadata"]["component"]["hashes"][0]["content"],
-        digest
+        *digest
     );
     let known: BTreeSet<_> = parts
         .iter()

@@ -4,6 +4,9 @@ use clap::{Args, Subcommand};
 
 use crate::alert::When;
 use crate::alert::enrich::Bands;
+use crate::commands::Format;
+use crate::commands::watch::{Agents, Alerts};
+use crate::config::Settings;
 use crate::setting::Span;
 use crate::store::reader::AlertFilter;
 
@@ -71,9 +74,33 @@ pub struct WatchAgentsArgs {
     pub interval: Span,
 }
 
+impl WatchCommand {
+    /// Shows it.
+    ///
+    /// # Errors
+    ///
+    /// As the commands'.
+    pub fn run(&self, settings: &Settings, format: Format) -> anyhow::Result<u8> {
+        match self {
+            Self::Alerts(args) => Alerts {
+                filter: args.filter(&settings.enrich.risk),
+                since: args.since,
+                last: args.last,
+            }
+            .run(settings, format),
+            Self::Agents(args) => Agents {
+                status: args.status.clone(),
+                site: args.site.clone(),
+                every: args.interval.0,
+            }
+            .run(settings, format),
+        }
+    }
+}
+
 impl WatchAlertsArgs {
     /// The filter but for its time. Wazuh 5 has words for levels, which `bands` knows.
-    pub fn filter(&self, bands: &Bands) -> AlertFilter {
+    fn filter(&self, bands: &Bands) -> AlertFilter {
         AlertFilter {
             site: self.site.clone(),
             risk_score: self.risk.clone(),

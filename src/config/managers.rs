@@ -54,10 +54,10 @@ fn manager(general: &Table, name: String, own: Value) -> Result<Manager, Fault> 
     }
     let has_password = PASSWORDS.iter().any(|name| own.contains_key(*name));
     for (key, value) in general {
-        let is_inherited = !OWN.contains(&key.as_str())
-            && !own.contains_key(key)
-            && !(has_password && PASSWORDS.contains(&key.as_str()));
-        if is_inherited {
+        let is_its_own = OWN.contains(&key.as_str())
+            || own.contains_key(key)
+            || has_password && PASSWORDS.contains(&key.as_str());
+        if !is_its_own {
             own.insert(key.clone(), value.clone());
         }
     }
