@@ -20,6 +20,7 @@ const privileges = [
     actions: [
       "insert",      // the hook; it never updates and never removes
       "find",        // --test reads back what it wrote; is the collection empty?
+      "changeStream", // `watch` and the service's stream: alerts as they are stored, on a replica set
       "createIndex", // only while the collection is empty
       "listIndexes", // `check` names the indexes that are absent
     ],

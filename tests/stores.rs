@@ -2,7 +2,12 @@
 //! a role that may do little, with TLS.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
 use mongodb::sync::Client;
@@ -157,6 +162,48 @@ fn the_role_that_is_shipped_is_enough_and_not_too_much() {
     assert!(own.delete_many(doc! {}).run().is_err() && own.drop().run().is_err());
 }
 
+/// On a replica set alerts are seen as they are stored by a privilege of its own.
+#[test]
+fn the_role_that_is_shipped_lets_watch_see_what_a_replica_set_stores() {
+    let key = scratch::fresh("key").join("key");
+    fs::write(&key, "c2hhcmVkIGJ5IGFsbCBtZW1iZXJz").unwrap();
+    fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
+    let (server, root) = administered(Setup {
+        replica_set: true,
+        arguments: vec!["--keyFile".into(), key.display().to_string()],
+        ..Setup::default()
+    });
+    let privileges = shipped_privileges("seen");
+    let role = doc! { "createRole": "hook", "privileges": privileges, "roles": [] };
+    run(&root, "seen", role);
+    let user = doc! { "createUser": "wazuh", "pwd": "pw", "roles": ["hook"] };
+    run(&root, "seen", user);
+    let options = "replicaSet=rs0&authSource=seen";
+    let uri = format!("mongodb://wazuh:pw@127.0.0.1:{}/?{options}", server.port);
+    let wazuh = Wazuh::with_uri(&uri, "seen");
+    let mut watch = wazuh.command(&["watch", "alerts"]);
+    let mut watch = watch.stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let (to, shown) = channel();
+    let reader = thread::spawn(move || {
+        lines
+            .map_while(Result::ok)
+            .try_for_each(|line| to.send(line))
+    });
+    for number in 0..2 {
+        wazuh.call(numbered(number).to_string()).assert_yes();
+        let line = shown.recv_timeout(Duration::from_secs(30));
+        if line.is_err() {
+            watch.kill().unwrap();
+        }
+        assert!(line.is_ok(), "alert {number} is not shown");
+    }
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+    drop(shown);
+    reader.join().unwrap().ok();
+}
+
 #[test]
 fn the_role_for_collect_keeps_an_inventory_and_touches_no_alert() {
     let (server, root) = with_logins();
@@ -277,14 +324,21 @@ fn shipped_privileges(database: &str) -> Vec<Document> {
 
 /// A standalone server that lets nobody in without a login, and its administrator.
 fn with_logins() -> (Mongod, Client) {
-    let arguments = words("--auth");
-    let server = Mongod::start_with(Setup {
-        arguments,
+    administered(Setup {
+        arguments: words("--auth"),
         ..Setup::default()
-    });
+    })
+}
+
+/// A server that wants logins, and its administrator.
+fn administered(setup: Setup) -> (Mongod, Client) {
+    let server = Mongod::start_with(setup);
     let roles = doc! { "role": "root", "db": "admin" };
     server.admin(doc! { "createUser": "root", "pwd": "root", "roles": [roles] });
-    let root = format!("mongodb://root:root@127.0.0.1:{}/", server.port);
+    let root = format!(
+        "mongodb://root:root@127.0.0.1:{}/?directConnection=true",
+        server.port
+    );
     (
         server,
         Client::with_uri_str(root).expect("the administrator"),
