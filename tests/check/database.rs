@@ -262,14 +262,17 @@ fn a_write_concern_that_cannot_be_satisfied_is_a_fault() {
 }
 
 #[test]
-fn indexes_that_a_full_collection_lacks_are_named() {
+fn indexes_that_a_full_collection_lacks_are_named_and_migrate_builds_them() {
     let wazuh = Wazuh::new("check_indexes");
     let alerts = mongod::shared()
         .database("check_indexes")
         .collection("alerts");
-    alerts.insert_one(doc! { "_id": 1 }).run().unwrap();
+    let stored = doc! { "_id": 1, "_schema": 1_i64 };
+    alerts.insert_one(stored).run().unwrap();
     let fault = only_of(&wazuh, "mongodb indexes");
     assert!(fault.detail.contains("risk_time"), "{fault:?}");
+    fault.run();
+    assert_good(&wazuh);
     alerts.drop().run().unwrap();
     wazuh.call(numbered(0).to_string()).assert_yes();
     assert!(good(&wazuh.json("check"), "mongodb indexes").contains("all there"));
