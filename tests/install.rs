@@ -85,6 +85,17 @@ fn a_dry_run_shows_every_change_and_makes_none() {
 }
 
 #[test]
+fn settings_that_are_there_are_not_asked_for_again() {
+    let host = ManagerRoot::new();
+    assert!(host.ok(&["install"]).contains("set store.uri"));
+    let said = host.ok(&["install", "--collect"]);
+    assert!(
+        said.contains("Next:") && !said.contains("set store.uri"),
+        "{said}"
+    );
+}
+
+#[test]
 fn what_is_installed_has_its_place_its_owner_and_its_mode() {
     let host = ManagerRoot::new();
     let said = host.ok(&["install", "--collect", "--serve", "--follow"]);

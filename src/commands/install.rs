@@ -219,13 +219,14 @@ impl Install {
     /// What only an administrator does, in this order.
     fn next(&self, host: &Host, plan: &Plan) -> Vec<String> {
         let settings = host.layout.settings();
+        let are_new = plan.changes.iter().any(|change| change.path == settings);
         let (settings, binary) = (settings.display(), host.layout.binary());
         let binary = binary.display();
         let mut steps = Vec::new();
         if self.extent == Extent::Refresh {
             return steps;
         }
-        if self.uri.is_none() {
+        if self.uri.is_none() && are_new {
             steps.push(format!("set store.uri in {settings}"));
         }
         if let Some(file) = &self.password_file {

@@ -1,6 +1,7 @@
 //! ossec.conf: what keeps the manager from starting, from calling us, or from giving us whole alerts.
 
 use std::fs;
+use std::path::Path;
 
 use super::{BLOCK, Installed, STOCK, good, note, only};
 use crate::manager_root::INTEGRATIONS;
@@ -229,5 +230,10 @@ fn a_manager_that_has_not_read_the_block_yet_is_noted() {
     let conf = fs::File::options().append(true).open(path).unwrap();
     conf.set_modified(changed).unwrap();
     let note = note(&installed.check(), "ossec.conf in use");
-    assert!(note.fix.contains("restart wazuh-manager"), "{note:?}");
+    let restart = if Path::new("/run/systemd/system").is_dir() {
+        "systemctl restart wazuh-manager"
+    } else {
+        "bin/wazuh-control restart"
+    };
+    assert!(note.fix.contains(restart), "{note:?}");
 }

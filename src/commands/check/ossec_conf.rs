@@ -95,7 +95,7 @@ pub(super) fn check_running(findings: &mut Findings, place: &Place) {
         .into_iter()
         .find(|entry| name(entry).starts_with("wazuh-integratord-"));
     let modified = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
-    let restart = "systemctl restart wazuh-manager";
+    let restart = restart(place);
     let Some(pid_file) = pid_file else {
         let detail =
             "wazuh-integratord does not run: the block counts when the manager has been restarted";
@@ -105,6 +105,19 @@ pub(super) fn check_running(findings: &mut Findings, place: &Place) {
         let detail = "ossec.conf was changed since wazuh-integratord was started";
         findings.advise("ossec.conf in use", detail, restart);
     }
+}
+
+/// How the manager is restarted there.
+fn restart(place: &Place) -> String {
+    let layout = &place.layout;
+    let is_there = |folder: &str| layout.here(Path::new(folder)).is_dir();
+    // An image is not running: there the folder of its units says it.
+    let is_image = !layout.is_this_host();
+    if is_there("/run/systemd/system") || is_image && is_there("/usr/lib/systemd/system") {
+        return "systemctl restart wazuh-manager".to_owned();
+    }
+    let control = layout.home().join("bin/wazuh-control");
+    format!("{} restart", quoted(&control))
 }
 
 /// A block's name is that of the file.
