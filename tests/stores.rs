@@ -181,6 +181,15 @@ fn the_role_that_is_shipped_lets_watch_see_what_a_replica_set_stores() {
     let options = "replicaSet=rs0&authSource=seen";
     let uri = format!("mongodb://wazuh:pw@127.0.0.1:{}/?{options}", server.port);
     let wazuh = Wazuh::with_uri(&uri, "seen");
+    let is_noted = || wazuh.json("check").to_string().contains("mongodb stream");
+    let stream =
+        doc! { "resource": { "db": "seen", "collection": "alerts" }, "actions": ["changeStream"] };
+    let revoke = doc! { "revokePrivilegesFromRole": "hook", "privileges": [stream] };
+    run(&root, "seen", revoke);
+    assert!(is_noted(), "the role of an older version");
+    let shipped = doc! { "updateRole": "hook", "privileges": shipped_privileges("seen") };
+    run(&root, "seen", shipped);
+    assert!(!is_noted());
     let mut watch = wazuh.command(&["watch", "alerts"]);
     let mut watch = watch.stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(watch.stdout.take().unwrap()).lines();

@@ -116,9 +116,25 @@ fn check_role(findings: &mut Findings, settings: &Settings, report: &Report) {
             let detail = format!("collect is set up, and the login may not: {list}");
             findings.bad("mongodb role", detail, ROLE);
         }
-        Ok(_) => findings.good("mongodb role", "sufficient"),
+        Ok(_) => {
+            findings.good("mongodb role", "sufficient");
+            note_stream(findings, &store, report);
+        }
         // A server that does not tell what a login may do is not at fault.
         Err(error) => log::debug!("{error}"),
+    }
+}
+
+/// Alerts as they are stored are a privilege of their own on a replica set; without it none is lost.
+fn note_stream(findings: &mut Findings, store: &Store, report: &Report) {
+    let need = Need {
+        collection: "alerts",
+        action: "changeStream",
+    };
+    let lacks = |lacking: Vec<Need>| !lacking.is_empty();
+    if report.replica_set.is_some() && store.lacking(&[need], WITHIN).is_ok_and(lacks) {
+        let detail = "`watch alerts` and the service's stream show nothing: the login may not changeStream alerts";
+        findings.advise("mongodb stream", detail, ROLE);
     }
 }
 
