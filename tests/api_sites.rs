@@ -91,6 +91,13 @@ fn a_token_of_a_site_sees_that_site_alone() {
     }
     let fresh = get("/api/agents/001/software", &north).json();
     assert_eq!(fresh["freshness"].as_array().unwrap().len(), 1, "{fresh}");
+    // How many alerts the service of another site takes in is not for this one.
+    let metrics = |token: &str| {
+        let token = format!("Bearer {token}");
+        let headers = [crate::serve_tokens::FROM_AFAR, ("authorization", &token)];
+        service.get("/metrics", &headers).status
+    };
+    assert_eq!((metrics(&north), metrics(&everywhere)), (403, 200));
     let total = get("/api/alerts/stats", &north).json()["total"].clone();
     assert_eq!(total, right(&all, &own).len());
 }
