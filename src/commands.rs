@@ -20,6 +20,7 @@ pub mod token;
 pub mod watch;
 
 pub use output::{Format, bytes as print, error_line};
+pub(crate) use screen::clean;
 
 /// Exit statuses; people script against them.
 pub mod status {

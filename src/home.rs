@@ -68,14 +68,21 @@ impl Home {
         let fault = |error: io::Error| {
             let state = self.state.display();
             let text = format!(
-                "cannot use the state folder {state}: {error}; run mkdir -p {state} && chown wazuh:wazuh {state} && chmod 700 {state}"
+                "cannot use the state folder {state}: {error}; run mkdir -p {state} && chown -h wazuh:wazuh {state} && chmod 700 {state}"
             );
             io::Error::new(error.kind(), text)
         };
         match std::fs::symlink_metadata(&self.state) {
             Ok(meta) if meta.is_dir() => Ok(()),
-            // A link would let whoever may write beside it choose where we write.
-            Ok(_) => Err(fault(io::Error::from(ErrorKind::NotADirectory))),
+            // A link would let whoever may write beside it choose where we write, and what root gives
+            // away if he is told to chown it.
+            Ok(_) => {
+                let state = self.state.display();
+                let text = format!(
+                    "the state folder {state} is no folder; look at it, and run rm {state}"
+                );
+                Err(io::Error::new(ErrorKind::NotADirectory, text))
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let mut builder = std::fs::DirBuilder::new();
                 let builder = builder.recursive(true).mode(0o700);

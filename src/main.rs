@@ -22,11 +22,13 @@ mod store;
 mod wazuh_api;
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context;
 use clap::Parser;
+use env_logger::fmt::Formatter;
 
 use cli::{Cli, Command};
 use commands::hook::Call;
@@ -73,7 +75,17 @@ fn start_log(cli: &Cli) {
     };
     // The driver is let in only on request: it writes of every heartbeat.
     let default = format!("off,custom_mongo={level}");
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(default)).init();
+    let environment = env_logger::Env::default().default_filter_or(default);
+    let mut log = env_logger::Builder::from_env(environment);
+    log.format(log_line).init();
+}
+
+/// As `env_logger` does it, but other people's text can neither command a terminal nor look like
+/// further lines.
+fn log_line(out: &mut Formatter, record: &log::Record<'_>) -> io::Result<()> {
+    let (at, level, target) = (out.timestamp(), record.level(), record.target());
+    let text = commands::clean(&record.args().to_string());
+    writeln!(out, "[{at} {level:<5} {target}] {text}")
 }
 
 fn dispatch(cli: &Cli) -> anyhow::Result<u8> {

@@ -2,12 +2,14 @@
 //! from here holds one.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
@@ -94,7 +96,20 @@ const LAST_WORDS: Duration = Duration::from_millis(50);
 /// What commands have printed in this process: one call asks each at most once.
 static PRINTED: Mutex<BTreeMap<String, Secret>> = Mutex::new(BTreeMap::new());
 
+/// Whether commands are not run at all.
+static REFUSED: AtomicBool = AtomicBool::new(false);
+
+/// From now on no command is run: the settings are somebody's whom root does not trust.
+pub fn refuse_commands() {
+    REFUSED.store(true, Ordering::Relaxed);
+}
+
 fn run(name: &str, command: &str, within: Duration) -> Result<Secret, String> {
+    if REFUSED.load(Ordering::Relaxed) {
+        return Err(format!(
+            "{name}_command: it is not run as root; see check --config-only"
+        ));
+    }
     let known = PRINTED.lock().ok();
     if let Some(secret) = known.as_ref().and_then(|known| known.get(command)) {
         return Ok(secret.clone());
@@ -109,12 +124,11 @@ fn run(name: &str, command: &str, within: Duration) -> Result<Secret, String> {
 fn run_now(name: &str, command: &str, within: Duration) -> Result<Secret, String> {
     let fault = |why: String| format!("{name}_command: {why}");
     // Not our own stderr: whoever inherits it keeps wazuh-integratord waiting for its end.
-    let child = Command::new("/bin/sh")
+    let child = shell()
         .args(["-c", command])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        .process_group(0)
         .spawn();
     let mut child = child.map_err(|error| fault(format!("cannot be started: {error}")))?;
     let text = output(&mut child, within);
@@ -127,6 +141,20 @@ fn run_now(name: &str, command: &str, within: Duration) -> Result<Secret, String
         ))),
         _ => Ok(Secret::new(text.trim_end_matches(['\r', '\n']))),
     }
+}
+
+/// A shell that can be ended with all that it starts, and that has no terminal: `wazuh` may write the
+/// settings, and on the terminal of root, who calls us, a command could read and type keys.
+fn shell() -> Command {
+    if File::open("/dev/tty").is_err() {
+        let mut shell = Command::new("/bin/sh");
+        shell.process_group(0);
+        return shell;
+    }
+    // Of util-linux and busybox: std can make no session.
+    let mut shell = Command::new("setsid");
+    shell.arg("/bin/sh");
+    shell
 }
 
 /// What the command prints until it ends. A child that it leaves behind holds the pipe open: so the
@@ -179,5 +207,7 @@ fn stop(child: &mut Child) {
         let group = nix::unistd::Pid::from_raw(group);
         nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL).ok();
     }
+    // It may not have a group of its own yet.
+    child.kill().ok();
     child.wait().ok();
 }

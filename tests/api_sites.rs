@@ -35,18 +35,35 @@ fn put_two_sites(database: &Database) {
     );
 }
 
+fn token(wazuh: &Wazuh, name: &str, site: &[&str]) -> String {
+    let mut words = vec!["token", "new", "--name", name, "--scope", "read"];
+    words.extend(site);
+    let output = wazuh.run(&words);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// How many alerts the service of another site takes in is not for everybody.
+#[test]
+fn a_token_of_another_site_does_not_see_how_the_service_does() {
+    let wazuh = Wazuh::new("api_sites_metrics");
+    let tokens = [
+        ("north", &["--site", "north"][..], 403),
+        ("own", &["--site", "default"], 200),
+        ("everywhere", &[], 200),
+    ];
+    let tokens = tokens.map(|(name, site, status)| (token(&wazuh, name, site), status));
+    let service = Service::start(&wazuh);
+    for (token, status) in tokens {
+        assert_eq!(crate::serve_tokens::metrics(&service, &token), status);
+    }
+}
+
 #[test]
 fn a_token_of_a_site_sees_that_site_alone() {
     let wazuh = Wazuh::new("api_sites");
-    let token = |name: &str, site: &[&str]| {
-        let mut words = vec!["token", "new", "--name", name, "--scope", "read"];
-        words.extend(site);
-        let output = wazuh.run(&words);
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    };
-    let north = token("north", &["--site", "north"]);
-    let everywhere = token("everywhere", &[]);
+    let north = token(&wazuh, "north", &["--site", "north"]);
+    let everywhere = token(&wazuh, "everywhere", &[]);
     let database = mongod::shared().database("api_sites");
     let service = Service::start(&wazuh);
     crate::api_data::wait_for_indexes(&database);

@@ -263,3 +263,30 @@ fn a_position_that_is_gone_is_told() {
         "it goes on with what is new"
     );
 }
+
+/// A stream may run for months; the token that opened it may not be good for so long.
+#[test]
+fn a_stream_ends_with_its_token() {
+    let wazuh = Wazuh::new("api_revoked");
+    let token = crate::serve_tokens::new_token(&wazuh, "one", "read");
+    crate::serve_tokens::new_token(&wazuh, "another", "read");
+    let service = Service::start(&wazuh);
+    let mut stream = TcpStream::connect(service.address).unwrap();
+    let limit = Some(Duration::from_secs(15));
+    stream.set_read_timeout(limit).unwrap();
+    write!(
+        stream,
+        "GET /api/alerts/stream HTTP/1.0\r\nhost: localhost\r\nx-auth-token: {token}\r\n\r\n"
+    )
+    .unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    let first = lines.next().unwrap().unwrap();
+    assert!(first.contains(" 200 "), "{first}");
+    assert!(wazuh.run(&["token", "drop", "one"]).status.success());
+    thread::sleep(Duration::from_millis(1100));
+    let database = mongod::shared().database("api_revoked");
+    insert(&database, &alerts(0, 3));
+    let rest: Vec<String> = lines.map(|line| line.expect("an end, in time")).collect();
+    let told = rest.iter().any(|line| line.starts_with("data:"));
+    assert!(!told, "{rest:?}");
+}

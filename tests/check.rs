@@ -340,3 +340,27 @@ fn it_works_as_wazuh_too() {
     let check = read(&call::finish(command, b""));
     assert_eq!(faults(&check), [], "{check:#}");
 }
+
+/// An image that names nobody to become: what its settings say is nothing for root to run.
+#[test]
+fn no_command_of_an_image_runs_as_root() {
+    if !geteuid().is_root() {
+        return assert!(scratch::root().exists());
+    }
+    let installed = Installed::new("check_image");
+    let seen = scratch::fresh("image").join("id");
+    let command = format!("id -u > {}; echo mongodb://127.0.0.1:1/", seen.display());
+    installed.settings(&format!("[store]\nuri_command = {command:?}\n"));
+    for path in ["logs", "var/db/custom-mongo"] {
+        std::os::unix::fs::chown(installed.host.path(path), Some(0), Some(0)).unwrap();
+    }
+    let check = installed.check_below();
+    assert!(!seen.exists(), "{check:#}");
+    let fault = faults(&check)
+        .into_iter()
+        .find(|one| one.name == "store.uri");
+    assert!(
+        fault.unwrap().detail.contains("not run as root"),
+        "{check:#}"
+    );
+}

@@ -84,6 +84,29 @@ fn a_dry_run_shows_every_change_and_makes_none() {
     assert!(json["changes"].as_array().unwrap().len() > 6, "{json}");
 }
 
+/// `wazuh` may write ossec.conf, and root reads the diff on his terminal.
+#[test]
+fn a_diff_shows_no_secret_of_others_and_commands_no_terminal() {
+    let block = "<integration><name>slack</name><hook_url>\n  https://x/hunter2\n</hook_url>\
+        <api_key>hunter2</api_key></integration> <!-- \x1b]0;owned\x07\u{9b}2J -->\n";
+    let conf = format!("<ossec_config>\n{block}</ossec_config>\n");
+    let host = ManagerRoot::with(USUAL_HOME, &conf);
+    for format in ["text", "json"] {
+        let said = host.ok(&["install", "--dry-run", "--format", format]);
+        assert!(said.contains("<name>slack</name>"), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+        let hostile = |c: char| c.is_control() && c != '\n' && c != '\t';
+        assert!(!said.contains(hostile), "{said:?}");
+    }
+    host.ok(&["install"]);
+    assert_eq!(host.conf().matches("hunter2").count(), 2, "only shown so");
+    let said = host.ok(&["uninstall", "--dry-run"]);
+    assert!(
+        !said.contains("hunter2") && !said.contains('\x1b'),
+        "{said:?}"
+    );
+}
+
 #[test]
 fn settings_that_are_there_are_not_asked_for_again() {
     let host = ManagerRoot::new();

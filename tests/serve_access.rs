@@ -231,3 +231,19 @@ fn the_access_log_can_be_narrowed() {
     assert_eq!(asked("errors"), (false, true));
     assert_eq!(asked("off"), (false, false));
 }
+
+/// What a client calls a path stands in the log, which people read on terminals.
+#[test]
+fn a_path_commands_no_terminal_from_the_log() {
+    let wazuh = Wazuh::new("serve_path");
+    wazuh.settings("[serve]\naccess_log = \"all\"\n");
+    let service = Service::start(&wazuh);
+    let mut connection = crate::http::connect(service.address);
+    let path = "/\u{9b}2Jx\u{202e}y";
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    connection.send(request.as_bytes()).unwrap();
+    assert_eq!(connection.answer("GET").unwrap().status, 404);
+    let log = service.stop().1;
+    assert!(log.contains("GET /?2Jx?y 404"), "{log:?}");
+    assert!(!log.contains(['\u{9b}', '\u{202e}']), "{log:?}");
+}

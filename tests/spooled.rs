@@ -6,6 +6,7 @@ use mongodb::bson::{Document, doc};
 use crate::json::Json;
 use crate::mongod;
 use crate::proxy::{Mode, Proxy};
+use crate::terminal::Terminal;
 use crate::wazuh::{Wazuh, numbered, only, stored};
 
 #[test]
@@ -240,4 +241,23 @@ fn number(document: &Document) -> usize {
 fn assert_time(value: &serde_json::Value) {
     let text = value.as_str().expect("a time");
     mongodb::bson::DateTime::parse_rfc3339_str(text).expect("a time as in RFC 3339");
+}
+
+/// What was posted as an alert may be anything; on a terminal it is only looked at.
+#[test]
+fn a_dead_letter_commands_no_terminal() {
+    let wazuh = Wazuh::new("dead_terminal");
+    let hostile = "{\x1b]0;owned\x07\u{9b}2J\nno alert";
+    wazuh.call(hostile).assert_no(7, &wazuh);
+    let log = wazuh.log();
+    assert!(!log.contains(['\x1b', '\x07', '\u{9b}']), "{log:?}");
+    let letters = wazuh.json("spool dead list");
+    let id = letters[0]["id"].as_str().unwrap();
+    let shown = wazuh.run(&["spool", "dead", "show", id]);
+    assert_eq!(shown.stdout, hostile.as_bytes(), "into a pipe its bytes");
+    let show = format!("spool dead show {id}");
+    let (status, said) = Terminal::start(&wazuh, "", &show, (100, 20)).end();
+    assert_eq!(status, 0, "{said}");
+    assert!(said.contains("\\x1b]0;owned"), "{said:?}");
+    assert!(!said.contains(['\x1b', '\x07', '\u{9b}']), "{said:?}");
 }

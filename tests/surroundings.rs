@@ -10,6 +10,7 @@ use nix::sys::stat::Mode;
 
 use crate::call::{normal, number};
 use crate::mongod;
+use crate::terminal::Terminal;
 use crate::wazuh::{Wazuh, numbered, stored};
 
 #[test]
@@ -42,6 +43,24 @@ fn a_command_that_leaves_a_child_behind_holds_nobody_up() {
     outcome.assert_yes();
     assert!(outcome.took < Duration::from_secs(5), "{outcome:?}");
     assert_eq!(stored("child").len(), 1);
+}
+
+/// `wazuh` may write the settings, and root calls us on his terminal: what a command typed there, root
+/// would have typed.
+#[test]
+fn a_command_has_no_terminal() {
+    let uri = mongod::shared().uri();
+    let seen = crate::scratch::fresh("terminal").join("seen");
+    let seen_at = seen.display();
+    let command = format!("(echo x >/dev/tty) 2>/dev/null; echo $? >{seen_at}; echo '{uri}'");
+    let wazuh = Wazuh::with_store(&format!(
+        "uri_command = {command:?}\ndatabase = \"terminal\"\n"
+    ));
+    let (status, said) = Terminal::start(&wazuh, "", "spool status", (100, 20)).end();
+    assert_eq!(status, 0, "{said}");
+    let could_not = std::fs::read_to_string(&seen).expect("the command ran");
+    assert_ne!(could_not.trim(), "0", "it wrote to the terminal: {said}");
+    assert!(said.contains("this MongoDB"), "its words counted: {said}");
 }
 
 /// Death by a signal would put `hook_url` into ossec.log.

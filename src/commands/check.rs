@@ -6,6 +6,7 @@ use nix::unistd::geteuid;
 
 use super::{Format, status};
 use crate::config::{Loaded, Settings};
+use crate::secret;
 
 mod database;
 mod finding;
@@ -44,6 +45,10 @@ enum Reached {
 /// Checks and prints. Returns 0 if there is no fault, else 1.
 pub fn run(config: Option<&Path>, place: &Place, depth: Depth, format: Format) -> u8 {
     let mut findings = Findings::default();
+    // An image whose logs are not Wazuh's names nobody to become, and its settings name commands.
+    if geteuid().is_root() && !place.layout.is_this_host() {
+        secret::refuse_commands();
+    }
     if depth == Depth::All && is_nothing_there(config, place) {
         say_not_installed(&mut findings, place);
     } else {

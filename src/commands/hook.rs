@@ -17,7 +17,7 @@ mod input;
 
 pub use call::Call;
 
-use super::{now, output, status};
+use super::{now, output, screen, status};
 use crate::alert::enrich::{Receipt, Source};
 use crate::alert::time;
 use crate::config::{self, Loaded};
@@ -183,7 +183,7 @@ fn log_line(home: &Home, at: i64, text: &str) {
     let Some(path) = home.integrations_log() else {
         return;
     };
-    let line = format!("{} {text}\n", time::log_stamp(at));
+    let line = format!("{} {}\n", time::log_stamp(at), screen::clean(text));
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file = OpenOptions::new()
         .append(true)

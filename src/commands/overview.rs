@@ -43,7 +43,7 @@ pub fn run(settings: &Settings, home: &Home, format: Format) -> u8 {
     match format {
         Format::Json => {
             let text = serde_json::to_string_pretty(&all).unwrap_or_default();
-            output::line(&screen::clean_json(&text));
+            output::painted(&screen::clean_json(&text));
         }
         Format::Text => page::print(&all),
         Format::Quiet => {

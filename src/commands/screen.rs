@@ -8,7 +8,8 @@ use terminal_size::{Height, Width, terminal_size_of};
 
 mod text;
 
-pub(super) use text::{ago, bytes, clean, clean_json, fit, width};
+pub(crate) use text::clean;
+pub(super) use text::{ago, bytes, clean_json, clean_lines, fit, is_hostile, width};
 
 /// How large a terminal is that does not say it.
 pub(super) const USUAL: Size = Size {

@@ -120,7 +120,7 @@ fn is_trusted(path: &Path) -> bool {
 
 fn read(path: &Path) -> Result<BTreeMap<String, String>, Fault> {
     if !is_trusted(path) {
-        let why = "others may write it; run chown root:wazuh and chmod 640 on it";
+        let why = "others may write it; run chown -h root:wazuh and chmod 640 on it";
         return Err(Fault(format!("{}: {why}", path.display())));
     }
     let text = match std::fs::read_to_string(path) {

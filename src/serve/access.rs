@@ -88,6 +88,12 @@ fn new_id() -> HeaderValue {
     HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("-"))
 }
 
+/// A path as a client should have sent it. Beyond ASCII there are characters that command a terminal.
+fn shown(path: &str) -> String {
+    let plain = |c: char| if c.is_ascii_graphic() { c } else { '?' };
+    path.chars().take(LONGEST_PATH).map(plain).collect()
+}
+
 /// What the log says of a request: never its query, its body or its headers.
 struct Line {
     peer: Option<Peer>,
@@ -103,7 +109,7 @@ impl Line {
             peer: request.extensions().get().cloned(),
             method: request.method().clone(),
             route: request.extensions().get().cloned(),
-            path: request.uri().path().chars().take(LONGEST_PATH).collect(),
+            path: shown(request.uri().path()),
             id: id.clone(),
         }
     }

@@ -92,7 +92,11 @@ pub(super) async fn guard(
 ) -> Response {
     let allowed = match need {
         Need::LocalOr(_) if is_local(&request) => return next.run(request).await,
-        Need::LocalOr(scope) | Need::Scope(scope) => allow(&app, &request, scope),
+        // How this service does is a matter of its own site.
+        Need::LocalOr(scope) => {
+            allow(&app, &request, scope).and_then(|caller| of_site(&app, caller))
+        }
+        Need::Scope(scope) => allow(&app, &request, scope),
     };
     let caller = match allowed {
         Ok(caller) => caller,
@@ -126,6 +130,15 @@ fn allow(app: &App, request: &Request, scope: Scope) -> Result<Caller, Error> {
     }
     caller.require(scope)?;
     Ok(caller)
+}
+
+/// 403 for whoever may only see another site than this service's.
+pub(super) fn of_site(app: &App, caller: Caller) -> Result<Caller, Error> {
+    if caller.site.as_ref().is_none_or(|site| **site == *app.site) {
+        return Ok(caller);
+    }
+    let why = "The token is for another site than this service's";
+    Err(Error::new(StatusCode::FORBIDDEN, why))
 }
 
 const MISSING: &str = "A token is wanted: X-Auth-Token, X-API-Key or Authorization: Bearer";

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::app::Shared;
-use super::auth::Caller;
+use super::auth::{Caller, of_site};
 use super::error::Error;
 use super::ingest::{Arrival, Taken};
 use super::posted;
@@ -27,10 +27,7 @@ pub(super) async fn receive(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Error> {
-    if caller.site.as_ref().is_some_and(|site| **site != *app.site) {
-        let why = "The token is for another site than this service's";
-        return Err(Error::new(StatusCode::FORBIDDEN, why));
-    }
+    of_site(&app, caller)?;
     let announced = posted::announced(&headers)?;
     let mut held = app.ingest.hold();
     let body = posted::whole(&headers, body, &app.settings, &mut held).await?;

@@ -97,7 +97,7 @@ fn fix(cause: &io::Error) -> &'static str {
         Errno::EDQUOT => "; raise the quota of the user that runs Wazuh",
         Errno::EROFS => "; remount the file system read-write or move the state folder",
         Errno::EACCES | Errno::EPERM => {
-            "; give the folder to the user that runs Wazuh (chown -R wazuh:wazuh, mode 0700)"
+            "; give the folder to the user that runs Wazuh (chown -hR wazuh:wazuh, mode 0700)"
         }
         Errno::EIO => "; check the disk (dmesg)",
         Errno::ENOTDIR => "; a file is in the way where a folder should be",

@@ -84,7 +84,7 @@ fn settings_that_others_can_read_or_write_or_wazuh_cannot_read_get_their_mode() 
             continue;
         }
         let fault = only(&installed.check(), name);
-        assert!(fault.fix.starts_with("chown root:"), "{fault:?}");
+        assert!(fault.fix.starts_with("chown -h root:"), "{fault:?}");
         if geteuid().is_root() {
             fault.run();
             installed.assert_good();
@@ -339,4 +339,41 @@ fn somebody_else_is_told_that_he_sees_less() {
         said.detail.contains("64998") && said.detail.contains("64950"),
         "{said:?}"
     );
+}
+
+/// `etc/` and `var/db/` are writable for `wazuh`, and root runs what is named as the fix: of a link that
+/// was put there, nothing that it leads to is given away.
+#[test]
+fn a_fix_gives_nothing_away_that_a_link_leads_to() {
+    if !geteuid().is_root() {
+        return assert!(scratch::root().exists());
+    }
+    let installed = Installed::new("check_trap");
+    let (_, group) = ManagerRoot::wazuh();
+    let victim = installed.host.here("/etc/victim");
+    fs::write(&victim, "root's").unwrap();
+    mode(&victim, 0o600);
+    for place in ["etc/custom-mongo.toml", "etc/ossec.conf"] {
+        let path = installed.host.path(place);
+        let kept = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        symlink(&victim, &path).unwrap();
+        for fault in super::faults(&installed.check()) {
+            if fault.fix.starts_with("chown") {
+                fault.run();
+            }
+            let meta = fs::metadata(&victim).unwrap();
+            assert_eq!((meta.uid(), meta.gid()), (0, 0), "{fault:?}");
+            assert_ne!(meta.gid(), group);
+        }
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, kept).unwrap();
+        installed.host.give_to_group(&path, 0o660);
+    }
+    let state = installed.host.path("var/db/custom-mongo");
+    fs::remove_dir_all(&state).unwrap();
+    symlink(installed.host.here("/etc"), &state).unwrap();
+    let output = installed.run(&["spool", "status"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("rm ") && !said.contains("chown"), "{said}");
 }

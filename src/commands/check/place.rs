@@ -111,10 +111,11 @@ impl Place {
         )
     }
 
-    /// The command that makes a file root's, for Wazuh's group, with this mode.
+    /// The command that makes a file root's, for Wazuh's group, with this mode. Root runs it in folders
+    /// that `wazuh` may write: of a link that was put there, only the link is given away (`-h`).
     pub(super) fn give(&self, path: &Path, mode: &str) -> String {
         let (owner, path) = (self.root_and_group(), quoted(path));
-        format!("chown {owner} {path} && chmod {mode} {path}")
+        format!("chown -h {owner} {path} && chmod {mode} {path}")
     }
 
     /// The name of a user, for people.

@@ -69,7 +69,7 @@ pub(super) fn check_socket(findings: &mut Findings, settings: &Settings, place: 
             meta.mode() & 0o777
         );
         let (owner, path) = (place.user_and_group(), quoted(&socket));
-        let fix = format!("chown {owner} {path} && chmod 0660 {path}");
+        let fix = format!("chown -h {owner} {path} && chmod 0660 {path}");
         return findings.bad("serve socket", detail, fix);
     }
     ask(findings, settings, &socket, place);

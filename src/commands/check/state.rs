@@ -71,7 +71,7 @@ fn look_at_folder(findings: &mut Findings, place: &Place) {
         return findings.good("state folder", shown.to_string());
     };
     let (path, owner) = (quoted(state), place.user_and_group());
-    let fix = format!("chown -R {owner} {path} && chmod 0700 {path}");
+    let fix = format!("chown -hR {owner} {path} && chmod 0700 {path}");
     findings.bad("state folder", format!("{shown}: {fault}"), fix);
 }
 
@@ -101,7 +101,7 @@ fn check_parent(findings: &mut Findings, place: &Place) {
 
 fn make(place: &Place) -> String {
     let (path, owner) = (quoted(place.home.state()), place.user_and_group());
-    format!("mkdir -p {path} && chown {owner} {path} && chmod 0700 {path}")
+    format!("mkdir -p {path} && chown -h {owner} {path} && chmod 0700 {path}")
 }
 
 /// What waits, for whom and for how long. Where MongoDB cannot be reached that is a consequence.

@@ -125,10 +125,10 @@ impl Change {
 }
 
 impl Edit {
-    /// As a diff. Bytes that are no UTF-8 do not count.
+    /// As a diff, without the secrets of others. Bytes that are no UTF-8 do not count.
     pub fn diff(&self, path: &Path) -> String {
-        let before = String::from_utf8_lossy(&self.before);
-        let after = String::from_utf8_lossy(&self.after);
+        let before = diff::masked(&String::from_utf8_lossy(&self.before));
+        let after = diff::masked(&String::from_utf8_lossy(&self.after));
         diff::unified(path, Some(&before), Some(&after))
     }
 

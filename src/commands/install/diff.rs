@@ -27,12 +27,7 @@ pub fn unified(path: &Path, before: Option<&str>, after: Option<&str>) -> String
     );
     let mut put = |mark: char, from: &[&str], range: std::ops::Range<usize>| {
         for line in from.get(range).unwrap_or_default() {
-            let kept = if mark == ' ' {
-                masked(line)
-            } else {
-                (*line).to_owned()
-            };
-            text.push_str(format!("{mark}{kept}").trim_end());
+            text.push_str(format!("{mark}{line}").trim_end());
             text.push('\n');
         }
     };
@@ -61,20 +56,39 @@ fn range(start: usize, end: usize) -> String {
     format!("{first},{count}")
 }
 
-/// A line of somebody else's, without what may be secret: other integrations keep their keys in
-/// the same file.
-fn masked(line: &str) -> String {
-    let secret = ["key", "url", "options", "password", "token", "secret"];
-    let mark = line
-        .split_once('>')
-        .map(|(mark, _)| mark.to_ascii_lowercase());
-    match mark {
-        Some(mark) if secret.iter().any(|name| mark.contains(name)) => {
-            let kept = line.split_once('>').map_or(line, |(mark, _)| mark);
-            format!("{kept}>***")
-        }
-        _ => line.to_owned(),
+/// Wazuh's settings without what may be secret in them: other integrations keep their keys there, on
+/// a line of their own or not. The lines stay as many.
+pub fn masked(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('<') {
+        out.extend([before, "<"]);
+        rest = after;
+        let (mark, behind) = after.split_at(after.find(['<', '>']).unwrap_or(after.len()));
+        let Some(inside) = behind.strip_prefix('>').filter(|_| is_secret(mark)) else {
+            continue;
+        };
+        out.extend([mark, ">***"]);
+        let mut ends = inside.match_indices('<').map(|(end, _)| end);
+        // As Wazuh reads it, `\<` is a character.
+        let end = ends.find(|end| {
+            !inside
+                .get(..*end)
+                .is_some_and(|before| before.ends_with('\\'))
+        });
+        let (secret, behind) = inside.split_at(end.unwrap_or(inside.len()));
+        out.extend(secret.chars().filter(|c| *c == '\n'));
+        rest = behind;
     }
+    out + rest
+}
+
+/// Whether an element of this name may hold a secret.
+fn is_secret(mark: &str) -> bool {
+    let names = ["key", "url", "options", "password", "token", "secret"];
+    let mark = mark.to_ascii_lowercase();
+    let mark = mark.split(char::is_whitespace).next().unwrap_or_default();
+    !mark.starts_with(['/', '!']) && names.iter().any(|name| mark.contains(name))
 }
 
 #[cfg(test)]
@@ -108,16 +122,15 @@ mod tests {
 
     #[test]
     fn the_secrets_of_others_are_not_shown() {
-        let before =
-            "<integration>\n  <name>slack</name>\n  <hook_url>https://x/hunter2</hook_url>\n";
-        let text = unified(
-            Path::new("/f"),
-            Some(before),
-            Some(&format!("new\n{before}")),
-        );
-        assert!(
-            text.contains("slack") && !text.contains("hunter2"),
-            "{text}"
-        );
+        let text = "<integration><name>a</name><api_key>hunter2</api_key><level>3</level>\n\
+            <hook_url>\n  https://x/hunter2\n</hook_url>\n<!-- <api_key>hunter2</api_key> -->\n\
+            <!-- <b key --><Options a=\"1\">{\"t\\<\":\"hunter2\"}</Options>\n\
+            <!-- <key> --> <name>b</name>\n1 < 2 <key>hunter2\nhunter2";
+        let shown = "<integration><name>a</name><api_key>***</api_key><level>3</level>\n\
+            <hook_url>***\n\n</hook_url>\n<!-- <api_key>***</api_key> -->\n\
+            <!-- <b key --><Options a=\"1\">***</Options>\n\
+            <!-- <key>***<name>b</name>\n1 < 2 <key>***\n";
+        assert_eq!(masked(text), shown);
+        assert_eq!(masked(shown), shown);
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn print(all: &Value) {
     page.serve(field(all, "serve"));
     page.collect(field(all, "collect"));
     page.mongodb(field(all, "mongodb"));
-    output::line(&page.text);
+    output::painted(&page.text);
 }
 
 struct Page {

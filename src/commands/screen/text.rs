@@ -33,6 +33,19 @@ pub(crate) fn clean(text: &str) -> String {
     out
 }
 
+/// The text with its lines and tabs, with what is no visible character written out.
+pub(crate) fn clean_lines(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => out.push(c),
+            c if is_hostile(c) => write_out(c, &mut out),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// JSON in which nothing can reach a terminal: the same document, with such characters as escapes.
 /// They stand inside of its strings only, but for the ends of its lines.
 pub(crate) fn clean_json(json: &str) -> String {
@@ -55,7 +68,7 @@ pub(crate) fn clean_json(json: &str) -> String {
 
 /// Controls (C0, DEL, C1), what turns the direction of text around, and other characters that are
 /// there without being seen (Cf of Unicode, as far as it is in use; soft hyphen, joiners, tags).
-fn is_hostile(c: char) -> bool {
+pub(crate) fn is_hostile(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
@@ -145,6 +158,15 @@ mod tests {
         assert_eq!(clean("gp\u{202e}cod.exe"), "gp\\u{202e}cod.exe");
         assert_eq!(clean("pass\u{200b}word"), "pass\\u{200b}word");
         assert_eq!(clean("Zoé 日本"), "Zoé 日本");
+    }
+
+    #[test]
+    fn lines_stay_lines() {
+        let hostile = "a\tb\r\n\x1b]0;x\x07\u{9b}2J\u{202e}";
+        assert_eq!(
+            clean_lines(hostile),
+            "a\tb\\x0d\n\\x1b]0;x\\x07\\x9b2J\\u{202e}"
+        );
     }
 
     #[test]

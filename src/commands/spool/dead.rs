@@ -15,7 +15,7 @@ use crate::spool::{DeadSummary, Spool};
 pub enum Dead {
     /// Show all, a line each.
     List,
-    /// Write the bytes of one to stdout.
+    /// Write the bytes of one to stdout; to a terminal only what can be seen of them.
     Show(String),
     /// Put one (or `all`) into the spool again.
     Retry(String),
@@ -78,7 +78,7 @@ impl Spools<'_> {
             rfc3339(dead.received_at_ms),
             dead.reason
         ));
-        output::bytes(&letter.raw);
+        output::raw(&letter.raw);
         Ok(status::DONE)
     }
 

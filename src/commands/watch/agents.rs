@@ -77,7 +77,7 @@ fn print(agents: &[Agent], format: Format) {
     if format == Format::Json {
         let all: Vec<Value> = agents.iter().map(Agent::to_json).collect();
         let text = serde_json::to_string_pretty(&all).unwrap_or_default();
-        return output::line(&screen::clean_json(&text));
+        return output::painted(&screen::clean_json(&text));
     }
     for line in table::lines(agents, None, Colours::Off) {
         output::line(&line);

@@ -18,8 +18,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::alerts::{FILTERS, filter};
 use super::parameters::{Parameters, wrong};
 use crate::serve::app::{App, Shared};
-use crate::serve::auth::Caller;
+use crate::serve::auth::{Caller, Scope};
 use crate::serve::error::Error;
+use crate::serve::tokens::Identity;
 use crate::store::reader::{Event, Fault, Shape, Tail};
 
 /// What is said at least so often, so that a dead connection is seen as one.
@@ -30,6 +31,9 @@ const RETRY: &str = "retry: 3000\n";
 /// One stream.
 struct Streaming {
     app: Arc<App>,
+    /// Who asked, and with which token.
+    caller: Caller,
+    headers: HeaderMap,
     tail: Tail,
     shape: Shape,
     first: Option<String>,
@@ -79,6 +83,8 @@ pub(in crate::serve) async fn page(
     shape.with_id |= page.fields.is_empty();
     let streaming = Streaming {
         app,
+        caller,
+        headers,
         tail,
         shape,
         first: Some(format!("{RETRY}{first}")),
@@ -117,9 +123,22 @@ impl Streaming {
         Some((Ok(Bytes::from(text)), self))
     }
 
+    /// Whether the token still is what it was: one may be taken away while its stream runs.
+    fn is_allowed(&self) -> bool {
+        match self.app.tokens.identify(&self.headers) {
+            Identity::Known(now) => now.may(Scope::Read) && now.site == self.caller.site,
+            Identity::Missing | Identity::Unknown => false,
+        }
+    }
+
     async fn wait(&mut self) -> Vec<u8> {
         loop {
-            match self.tail.next().await {
+            let next = self.tail.next().await;
+            if !self.is_allowed() {
+                self.is_over = true;
+                return Vec::from(": the token is not known any longer\n\n");
+            }
+            match next {
                 Ok(Event::Alert(position, record)) => {
                     let mut out = format!("id: {position}\ndata: ").into_bytes();
                     record.write_json(&self.shape, &mut out);
