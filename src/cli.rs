@@ -213,10 +213,14 @@ fn takes_value(argument: &OsString) -> bool {
 }
 
 fn is_command(argument: &OsStr) -> bool {
-    argument == "help"
-        || Cli::command()
-            .get_subcommands()
-            .any(|command| argument == command.get_name())
+    // clap builds every command to know their names, which costs as much as the rest of a call: a
+    // path never gets that far.
+    let letters = |byte: &u8| byte.is_ascii_lowercase() || *byte == b'-';
+    argument.as_bytes().iter().all(letters)
+        && (argument == "help"
+            || Cli::command()
+                .get_subcommands()
+                .any(|command| argument == command.get_name()))
 }
 
 #[cfg(test)]
