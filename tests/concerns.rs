@@ -21,7 +21,8 @@ fn asked(database: &mongodb::sync::Database, work: impl FnOnce()) -> Vec<Documen
     profile(0);
     let there = |name: &str| doc! { format!("command.{name}"): "alerts" };
     let kinds = ["find", "aggregate", "count", "distinct"].map(there);
-    let found = database.collection::<Document>("system.profile").find(
+    let profile = database.collection::<Document>("system.profile");
+    let found = profile.find(
         doc! { "appName": "custom-mongo", "op": { "$ne": "getmore" }, "$or": kinds.to_vec() },
     );
     let command = |one: Document| one.get_document("command").unwrap().clone();
@@ -38,9 +39,9 @@ fn questions_go_where_the_connection_string_sends_them() {
     let options = "readPreference=secondaryPreferred&readConcernLevel=majority";
     let wazuh = Wazuh::with_uri(&format!("{}&{options}", server.uri()), "concerns_read");
     let database = server.database("concerns_read");
-    fill(&database, 10, now());
     let service = Service::start(&wazuh);
     wait_for_indexes(&database);
+    fill(&database, 10, now());
     let asked = asked(&database, || {
         ask(&service, "/api/alerts?limit=5");
         ask(&service, "/api/alerts?limit=1&count=true");
@@ -81,9 +82,9 @@ fn an_election_costs_nobody_an_answer() {
     let server = Mongod::replica_set();
     let wazuh = Wazuh::with_uri(&server.uri(), "concerns_election");
     let database = server.database("concerns_election");
-    fill(&database, 10, now());
     let service = Service::start(&wazuh);
     wait_for_indexes(&database);
+    fill(&database, 10, now());
     for _ in 0..2 {
         let question = "/api/alerts?limit=5";
         ask(&service, question);
