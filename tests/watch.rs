@@ -13,6 +13,8 @@ use nix::unistd::Pid;
 use crate::api_data::{Dice, Known, fill, insert, now, rfc3339, right};
 use crate::call;
 use crate::mongod::{self, Mongod};
+use crate::outages::behind_proxy;
+use crate::proxy::Mode;
 use crate::terminal::{INTERRUPT, Terminal, unpainted};
 use crate::wazuh::Wazuh;
 
@@ -296,6 +298,28 @@ fn mongodb_may_go_and_come_back() {
     assert_eq!(lines.len(), 2, "{said}");
     assert!(lines[0].ends_with("; waiting for it"), "{said}");
     assert_eq!(lines[1], "custom-mongo: MongoDB is back");
+}
+
+/// Stored while the watcher cannot ask, whatever broke its connection.
+#[test]
+fn what_comes_while_it_cannot_ask_is_shown_when_it_can() {
+    let name = "watch_cut_off";
+    let (proxy, wazuh) = behind_proxy(name, "");
+    let database = mongod::shared().database(name);
+    insert(&database, &alerts(0, 1));
+    let watcher = Watcher::start(&wazuh, &[]);
+    assert_eq!(watcher.ids(1), ids(0, 1));
+    insert(&database, &alerts(1, 1));
+    assert_eq!(watcher.ids(1), ids(1, 2));
+    proxy.set(Mode::Refuse);
+    insert(&database, &alerts(2, 2));
+    thread::sleep(Duration::from_secs(4));
+    insert(&database, &alerts(4, 2));
+    proxy.set(Mode::Pass);
+    let mut seen = watcher.ids(4);
+    seen.sort();
+    assert_eq!(seen, ids(2, 6));
+    assert_eq!(watcher.end().0, 0);
 }
 
 #[test]
