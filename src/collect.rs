@@ -20,6 +20,7 @@ mod run;
 mod settings;
 mod tour;
 
+pub use holder::lock_file;
 pub use report::{Outcome, Report};
 pub use run::{Depth, Mode, Order, Place, run};
 pub use settings::{GapCheck, Settings};

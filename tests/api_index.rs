@@ -13,6 +13,7 @@ use crate::json::Json;
 use crate::mongod;
 use crate::service::Service;
 use crate::wazuh::{ALERTS, Wazuh};
+use crate::webhook::until;
 
 /// How many alerts lie there; a million shows that it makes no difference.
 fn count() -> usize {
@@ -249,13 +250,10 @@ fn inventory_is_read_from_its_indexes() {
     let service = Service::start(&wazuh);
     // The last ones that it makes.
     let runs = database.collection::<mongodb::bson::Document>("collect_runs");
-    while !runs
-        .list_index_names()
-        .run()
-        .is_ok_and(|names| names.len() > 1)
-    {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    until("the indexes are there", || {
+        let names = runs.list_index_names().run();
+        names.is_ok_and(|names| names.len() > 1)
+    });
     for (path, expected) in [
         ("/api/agents/003/software?limit=50", 50),
         ("/api/agents/003/software?limit=0", 1000),

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -253,15 +254,27 @@ fn a_position_that_is_gone_is_told() {
         "GET /api/alerts/stream?last_event_id=r5 HTTP/1.0\r\nhost: localhost\r\n\r\n"
     )
     .unwrap();
+    let patience = Some(Duration::from_secs(60));
+    stream.set_read_timeout(patience).unwrap();
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     assert!(lines.any(|line| line == "event: lost"));
     let database = mongod::shared().database("api_lost");
-    thread::sleep(Duration::from_secs(1));
-    insert(&database, &alerts(0, 1));
-    assert!(
-        lines.any(|line| line.contains("00000000")),
-        "it goes on with what is new"
-    );
+    let is_told = AtomicBool::new(false);
+    thread::scope(|scope| {
+        // When it goes on is not told: one of these comes behind that.
+        scope.spawn(|| {
+            for number in 0..200 {
+                insert(&database, &alerts(number, 1));
+                thread::sleep(Duration::from_millis(200));
+                if is_told.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        });
+        let told = lines.any(|line| line.starts_with("data: ") && line.contains("\"00000"));
+        is_told.store(true, Ordering::Relaxed);
+        assert!(told, "it does not go on with what is new");
+    });
 }
 
 /// A stream may run for months; the token that opened it may not be good for so long.

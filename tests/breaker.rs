@@ -39,11 +39,11 @@ fn the_breaker_spares_later_calls_the_wait() {
 
 #[test]
 fn one_call_probes_once_in_a_while() {
-    let (proxy, wazuh) = behind_proxy("probe", "[delivery]\nprobe_every = \"2 s\"\n");
+    let (proxy, wazuh) = behind_proxy("probe", "[delivery]\nprobe_every = \"5 s\"\n");
     proxy.set(Mode::Freeze);
     hand_over(&wazuh, 0..1);
     let tried = proxy.connections();
-    thread::sleep(Duration::from_millis(2100));
+    thread::sleep(Duration::from_millis(5100));
     hand_over(&wazuh, 1..2);
     assert!(proxy.connections() > tried, "the probe");
     let probed = proxy.connections();

@@ -15,6 +15,8 @@ use crate::python_service::{alert, all, put};
 use crate::scratch;
 use crate::wazuh::{Wazuh, stored};
 
+mod elsewhere;
+
 /// The report, and the exit status.
 #[track_caller]
 fn erase(wazuh: &Wazuh, arguments: &[&str]) -> (i32, Value) {

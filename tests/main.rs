@@ -51,6 +51,7 @@ mod breaker;
 mod check;
 mod collect;
 mod commands;
+mod concerns;
 mod depth;
 mod documents;
 mod enrichment;

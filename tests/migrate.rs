@@ -17,6 +17,7 @@ use crate::scratch;
 use crate::wazuh::{Wazuh, stored};
 
 mod beside;
+mod careful;
 
 /// The report, and the exit status.
 #[track_caller]
@@ -158,13 +159,21 @@ fn killed_at_any_moment_nothing_is_lost_and_the_next_run_goes_on() {
         ids.dedup();
         ids
     };
+    let alerts = database.collection::<Document>("alerts");
+    let new = doc! { "_schema": { "$exists": true } };
+    let converted = || alerts.count_documents(new.clone()).run().unwrap();
     let mut cut = 0;
     for round in 0..6_u64 {
+        let before = converted();
         let mut child = wazuh
             .command(&["migrate", "--rate", "3000", "-q"])
             .spawn()
             .unwrap();
-        std::thread::sleep(Duration::from_millis(130 + 90 * round));
+        while converted() == before && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // Somewhere in the first page, or behind it.
+        std::thread::sleep(Duration::from_millis(9 * round));
         cut += u32::from(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();

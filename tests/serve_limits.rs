@@ -7,11 +7,11 @@ use crate::http::{Connection, connect};
 use crate::service::Service;
 use crate::wazuh::Wazuh;
 
-/// A machine that is busy with other tests has a second to spare.
+/// A machine that is busy with other tests has some seconds to spare.
 #[track_caller]
 fn others_wait_no_longer(since: Instant) {
     assert!(
-        since.elapsed() < Duration::from_secs(1),
+        since.elapsed() < Duration::from_secs(4),
         "{:?}",
         since.elapsed()
     );
@@ -33,7 +33,7 @@ fn a_head_that_comes_drop_by_drop_is_cut() {
     let mut cut = 0;
     while cut < slow.len() {
         assert!(
-            begun.elapsed() < Duration::from_secs(10),
+            begun.elapsed() < Duration::from_secs(30),
             "{cut} of {} are cut",
             slow.len()
         );
@@ -65,7 +65,7 @@ fn a_head_that_comes_drop_by_drop_is_cut() {
 fn a_connection_without_a_request_is_closed_in_the_end() {
     let service = service(
         "serve_idle",
-        "header_timeout = \"1 s\"\nidle_timeout = \"2 s\"",
+        "header_timeout = \"1 s\"\nidle_timeout = \"6 s\"",
     );
     let mut fresh = connect(service.address);
     let mut used = connect(service.address);
@@ -73,7 +73,7 @@ fn a_connection_without_a_request_is_closed_in_the_end() {
     let begun = Instant::now();
     assert!(fresh.is_closed());
     assert!(
-        begun.elapsed() < Duration::from_millis(2900),
+        begun.elapsed() < Duration::from_millis(4900),
         "{:?}",
         begun.elapsed()
     );
@@ -81,7 +81,7 @@ fn a_connection_without_a_request_is_closed_in_the_end() {
     let begun = Instant::now();
     assert!(used.is_closed());
     assert!(
-        begun.elapsed() > Duration::from_millis(1500),
+        begun.elapsed() > Duration::from_millis(4900),
         "{:?}",
         begun.elapsed()
     );
@@ -165,7 +165,7 @@ fn who_does_not_take_his_answers_is_cut() {
                 break;
             }
             _ => assert!(
-                begun.elapsed() < Duration::from_secs(15),
+                begun.elapsed() < Duration::from_secs(30),
                 "it is still there"
             ),
         }
@@ -198,7 +198,7 @@ fn bodies_that_come_drop_by_drop_leave_the_others_alone() {
     let begun = Instant::now();
     let mut over = 0;
     while over < slow.len() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "{over} are over");
+        assert!(begun.elapsed() < Duration::from_secs(40), "{over} are over");
         over = 0;
         for connection in &mut slow {
             let piece = if asked == 0 { head } else { " " };

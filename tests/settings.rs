@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 
 use crate::call::normal;
 use crate::mongod;
-use crate::wazuh::{ALERTS, Wazuh, numbered, only, stored, text};
+use crate::wazuh::{ALERTS, UNHURRIED, Wazuh, numbered, only, stored, text};
 
 #[test]
 fn an_unknown_key_costs_no_alert() {
@@ -109,13 +109,16 @@ fn a_uri_option_that_the_driver_refuses_is_named() {
 fn the_uri_may_come_from_a_file_a_command_or_the_environment() {
     let uri = mongod::shared().uri();
     let file = Wazuh::with_store("uri_file = \"etc/uri\"\ndatabase = \"from_file\"\n");
+    file.settings(UNHURRIED);
     fs::write(file.home.join("etc/uri"), format!("{uri}\n")).unwrap();
     fs::set_permissions(file.home.join("etc/uri"), PermissionsExt::from_mode(0o600)).unwrap();
     file.call(first()).assert_yes();
     only("from_file");
 
     let store = format!("uri_command = \"echo '{uri}'\"\ndatabase = \"from_command\"\n");
-    Wazuh::with_store(&store).call(first()).assert_yes();
+    let command = Wazuh::with_store(&store);
+    command.settings(UNHURRIED);
+    command.call(first()).assert_yes();
     only("from_command");
 
     for (database, uri_name, database_name) in [
@@ -127,6 +130,7 @@ fn the_uri_may_come_from_a_file_a_command_or_the_environment() {
         ),
     ] {
         let mut plain = Wazuh::with_store("database = \"overruled\"\n");
+        plain.settings(UNHURRIED);
         plain.environment.push((uri_name, uri.clone()));
         plain.environment.push((database_name, database.into()));
         plain.call(first()).assert_yes();
@@ -139,6 +143,7 @@ fn the_uri_may_come_from_a_file_a_command_or_the_environment() {
 fn env_files_count_beside_the_settings_only() {
     let uri = mongod::shared().uri();
     let wazuh = Wazuh::with_store("");
+    wazuh.settings(UNHURRIED);
     let dotenv = format!("# as for the Python service\nMONGO_URI={uri}\nMONGO_DB=\"dotenv\"\n");
     fs::write(wazuh.home.join("etc/.env"), dotenv).unwrap();
     fs::set_permissions(
@@ -159,7 +164,7 @@ fn the_settings_file_can_be_elsewhere() {
     let uri = mongod::shared().uri();
     fs::write(
         &path,
-        format!("[store]\nuri = {uri:?}\ndatabase = \"elsewhere\"\n"),
+        format!("[store]\nuri = {uri:?}\ndatabase = \"elsewhere\"\n{UNHURRIED}"),
     )
     .unwrap();
     fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();

@@ -1,13 +1,15 @@
 //! The spool and the dead letters, as an administrator sees them: nothing is evicted, nothing is
 //! retried for ever, everything can be looked at.
 
+use mongodb::IndexModel;
 use mongodb::bson::{Document, doc};
+use mongodb::options::IndexOptions;
 
 use crate::json::Json;
 use crate::mongod;
 use crate::proxy::{Mode, Proxy};
 use crate::terminal::Terminal;
-use crate::wazuh::{Wazuh, numbered, only, stored};
+use crate::wazuh::{Wazuh, alerts, numbered, only, stored};
 
 #[test]
 fn what_waits_is_listed() {
@@ -144,6 +146,22 @@ fn a_rejected_document_is_a_dead_letter_with_its_reason() {
     wazuh.drain();
     assert_eq!(wazuh.json("spool dead list").as_array().unwrap().len(), 0);
     assert_eq!(stored("rejected").len(), 2);
+}
+
+/// Somebody's own unique index: the other alert is not there, whatever its duplicate is.
+#[test]
+fn a_duplicate_of_something_else_is_a_dead_letter() {
+    let wazuh = Wazuh::new("unique");
+    let unique = IndexOptions::builder().unique(true).build();
+    let index = IndexModel::builder().keys(doc! { "location": 1 });
+    let alerts = alerts(mongod::shared(), "unique");
+    let made = alerts.create_index(index.options(unique).build()).run();
+    made.expect("an index");
+    wazuh.call(numbered(0).to_string()).assert_yes();
+    wazuh.call(numbered(1).to_string()).assert_no(1, &wazuh);
+    let letters = wazuh.json("spool dead list");
+    assert_eq!(letters.as_array().unwrap().len(), 1, "{letters}");
+    assert_eq!(number(&only("unique")), 0);
 }
 
 #[test]

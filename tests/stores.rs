@@ -17,7 +17,7 @@ use crate::certificate::{certificate, signed};
 use crate::mongod::{Mongod, Setup};
 use crate::python_service;
 use crate::scratch;
-use crate::wazuh::{ALERTS, Wazuh, numbered, stored_on};
+use crate::wazuh::{ALERTS, UNHURRIED, Wazuh, numbered, stored_on};
 
 #[test]
 fn a_standalone_server() {
@@ -364,6 +364,7 @@ fn run(client: &Client, database: &str, command: Document) {
 
 /// All fixtures, twice: each is there once, and nothing waits.
 fn stores_all(server: &Mongod, wazuh: &Wazuh, database: &str) {
+    wazuh.settings(UNHURRIED);
     for alert in ALERTS.lines().chain(ALERTS.lines().take(3)) {
         wazuh.call(alert).assert_yes();
     }

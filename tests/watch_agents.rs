@@ -93,6 +93,10 @@ fn a_pipe_gets_the_table_once_the_worst_first() {
         .collect();
     let ids: Vec<_> = rows.iter().map(|row| row[0]).collect();
     assert_eq!(ids, ["AGENT", "003", "004", "001", "002", "005"], "{text}");
+    // It was 90 seconds ago when the test began.
+    let heard = rows[4][4];
+    let seconds: u32 = heard.trim_end_matches(" s").parse().expect(heard);
+    assert!((90..120).contains(&seconds), "{text}");
     assert_eq!(
         rows[4],
         [
@@ -100,7 +104,7 @@ fn a_pipe_gets_the_table_once_the_worst_first() {
             "host-002",
             "active",
             "30 h",
-            "90 s",
+            heard,
             "1",
             "Debian 12",
             "v4.14.0",

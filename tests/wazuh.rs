@@ -20,8 +20,12 @@ pub(crate) struct Wazuh {
     pub(crate) home: PathBuf,
     pub(crate) environment: Vec<(&'static str, String)>,
     store: String,
+    delivery: &'static str,
     files: Cell<u32>,
 }
+
+/// How soon an answer comes on a busy machine is not under test where nothing is in its way.
+pub(crate) const UNHURRIED: &str = "[delivery]\ndeadline = \"30 s\"\nrelay_timeout = \"5 s\"\n";
 
 /// The tests' alerts, one a line.
 pub(crate) const ALERTS: &str = include_str!("fixtures/alerts.json");
@@ -29,7 +33,10 @@ pub(crate) const ALERTS: &str = include_str!("fixtures/alerts.json");
 impl Wazuh {
     /// A home whose alerts go to the shared server, into the database `name`.
     pub(crate) fn new(name: &str) -> Self {
-        Self::with_uri(&mongod::shared().uri(), name)
+        let mut wazuh = Self::with_uri(&mongod::shared().uri(), name);
+        wazuh.delivery = UNHURRIED;
+        wazuh.settings("");
+        wazuh
     }
 
     pub(crate) fn with_uri(uri: &str, database: &str) -> Self {
@@ -57,6 +64,7 @@ impl Wazuh {
             home,
             environment,
             store: store.into(),
+            delivery: "",
             files: Cell::new(0),
         };
         wazuh.settings("");
@@ -64,14 +72,20 @@ impl Wazuh {
     }
 
     /// Writes the settings: `[store]` as the home was made, then these sections. The disk reserve is
-    /// off, since the disk that the tests run on is not under test.
+    /// off, since the disk that the tests run on is not under test; nor is the speed of the machine
+    /// where the home is of the shared server and no `[delivery]` is given.
     pub(crate) fn settings(&self, sections: &str) {
         let spool = if sections.contains("[spool]") {
             ""
         } else {
             "[spool]\n"
         };
-        let all = format!("[store]\n{}{spool}{sections}", self.store);
+        let delivery = if sections.contains("[delivery]") {
+            ""
+        } else {
+            self.delivery
+        };
+        let all = format!("[store]\n{}{delivery}{spool}{sections}", self.store);
         self.raw_settings(&all.replace("[spool]\n", "[spool]\ndisk_reserve = \"0 %\"\n"));
     }
 

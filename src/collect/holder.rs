@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::inventory::Item;
@@ -22,10 +22,15 @@ pub(super) struct Holder {
     _file: File,
 }
 
+/// The file that a run of this site keeps locked on this host.
+pub fn lock_file(state: &Path, site: &str) -> PathBuf {
+    state.join(format!("collect-{}.lock", file_name(site)))
+}
+
 /// Takes the lock of this host and gives this state folder's name. `Err` of the inner result says
 /// who has it.
 pub(super) fn lock(state: &Path, site: &str) -> io::Result<Result<(File, String), String>> {
-    let path = state.join(format!("collect-{}.lock", file_name(site)));
+    let path = lock_file(state, site);
     let mut options = OpenOptions::new();
     let options = options.read(true).write(true).create(true).truncate(false);
     let mut file = options.mode(0o600).open(&path)?;

@@ -85,16 +85,21 @@ impl Erase {
     /// Settings, a MongoDB that does not answer; the same command goes on where it stopped.
     pub fn run(&self, settings: &Settings, home: &Home) -> Result<u8> {
         home.enter()?;
+        // What lies on this host is of its own site, and becomes documents by its own settings.
+        let site = self.site.as_deref();
+        let is_own = site.is_none_or(|site| site == settings.site());
+        let disk = is_own.then(|| Disk::new(settings, home));
         let mut settings = settings.clone();
         settings.site = self.site.clone().or(settings.site);
         let store = Store::open(&settings.store, CONNECT)?;
         let begun_at = now();
-        let disk = Disk::new(&settings, home);
         let mut report = Report::new(self, settings.site());
         let mut erasure = None;
         if self.mode == Mode::Erase {
             // First: what waits on disk is searched where it belongs.
-            report.drained = disk.drain(&store)?;
+            if let Some(disk) = &disk {
+                report.drained = disk.drain(&store)?;
+            }
             erasure = Some(store.begin_erasure(PAGE)?);
         }
         let mut run = Run {
@@ -109,17 +114,23 @@ impl Erase {
         };
         run.alerts()?;
         run.inventory()?;
-        run.dead_letters(&disk)?;
+        if let Some(disk) = &disk {
+            run.dead_letters(disk)?;
+        }
         let days = std::mem::take(&mut run.days);
-        report.look_at_wazuh(home.wazuh(), days);
+        report.look_at_wazuh(home.wazuh().filter(|_| is_own), days);
         report.is_agent_listed = self.is_listed(&store, settings.site())?;
         if let Some(id) = &erasure {
-            report.is_disk_clean = disk.forget()?;
+            if let Some(disk) = &disk {
+                report.is_disk_clean = disk.forget()?;
+            }
             let record = report.record(id, &self.whose);
             let written = store.finish_erasure(id, &record, begun_at, PAGE);
             written.context("the data is erased, but the record could not be completed")?;
         }
-        report.waiting = disk.waiting()?;
+        if let Some(disk) = &disk {
+            report.waiting = disk.waiting()?;
+        }
         report.print(self.format);
         Ok(report.status())
     }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::spool::Spools;
 use super::{Format, now, output, screen, status};
 use crate::alert::time::rfc3339;
+use crate::collect;
 use crate::config::Settings;
 use crate::delivery::Mode;
 use crate::home::Home;
@@ -109,9 +110,18 @@ fn local(settings: &Settings, home: &Home, needs: &mut Needs) -> Local {
             "socket": socket.map(|path| path.display().to_string()),
             "running": lock.is_some_and(|lock| locks::is_held(&lock)),
         }),
-        is_collecting: locks::is_held(&home.state().join("collect.lock")),
+        is_collecting: is_collecting(settings, home),
         site: settings.site().to_owned(),
     }
+}
+
+/// For whichever site of those that this host collects.
+fn is_collecting(settings: &Settings, home: &Home) -> bool {
+    let others = settings.managers().into_iter();
+    let mut sites = others
+        .map(|manager| manager.site)
+        .chain([settings.site().to_owned()]);
+    sites.any(|site| locks::is_held(&collect::lock_file(home.state(), &site)))
 }
 
 fn put_together(local: &Local, mongodb: &Asked, needs: &Needs) -> Value {

@@ -6,7 +6,7 @@ use std::sync::Once;
 use mongodb::Database;
 use mongodb::bson::{RawDocument, RawDocumentBuf, doc, rawdoc};
 
-use super::{Batch, Error, Written, alerts, command, refusal};
+use super::{Batch, Error, Written, alerts, command, refusal, writes};
 use crate::alert::completion;
 use crate::alert::enrich::Source;
 
@@ -90,6 +90,7 @@ pub(super) async fn replace(
         Ok(reply) => reply,
         Err(error) => return refused(&error),
     };
+    writes::confirmed(&reply)?;
     // A document that MongoDB takes in an insert but not in a replacement stays as it is.
     Ok(reply.get_i32("nModified").is_ok_and(|count| count == 1))
 }

@@ -48,7 +48,7 @@ fn a_stopped_run_goes_on_where_it_stood() {
     let running = disturbed(&wazuh, "backfill_stopped", &root, 1200);
     let end = running.stop();
     assert_eq!(end.status, 3, "{end:?}");
-    assert!(end.took < Duration::from_secs(3), "{end:?}");
+    assert!(end.took < Duration::from_secs(10), "{end:?}");
     assert!(
         end.stderr.contains("run the same command again to go on"),
         "{end:?}"
@@ -167,7 +167,7 @@ fn sigterm_ends_it_also_while_mongodb_is_away() {
         // Long enough for both slots to be taken.
         std::thread::sleep(Duration::from_millis(1500));
         let end = running.stop();
-        assert!(end.took < Duration::from_secs(8), "{end:?}");
+        assert!(end.took < Duration::from_secs(12), "{end:?}");
         assert_eq!(end.status, 3, "{end:?}");
         proxy.set(Mode::Pass);
         assert_counts(&run(&wazuh, &[], &[&root]), 0, &[("rejected", 0)]);

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use nix::sys::signal::Signal;
 
 use super::{Installed, assert_good, faults, good, note, only, only_of};
+use crate::background::Background;
 use crate::fake::{Options, Server};
 use crate::service::Service;
 use crate::wazuh::{ALERTS, Wazuh};
@@ -145,7 +146,7 @@ fn follow_that_does_not_run_or_does_not_move_is_told() {
     fs::create_dir(&alerts).unwrap();
     let alerts = alerts.join("alerts.json");
     fs::write(&alerts, ALERTS).unwrap();
-    let mut follow = wazuh.command(&["follow", "--from-start"]).spawn().unwrap();
+    let follow = Background::start(&wazuh, &["follow", "--from-start"]);
     until("it is stored", || {
         crate::wazuh::stored("check_follow").len() == ALERTS.lines().count()
     });
@@ -178,8 +179,7 @@ fn follow_that_does_not_run_or_does_not_move_is_told() {
     kept.set_modified(SystemTime::now()).unwrap();
     assert_good(&wazuh);
 
-    follow.kill().unwrap();
-    follow.wait().unwrap();
+    follow.kill();
     let check = wazuh.json("check");
     assert_eq!(
         faults(&check),

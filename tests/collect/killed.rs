@@ -1,7 +1,7 @@
 //! kill -9 at any time, or a MongoDB that goes away: the next run completes it, without duplicates and
 //! without invented history.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::oracle::Oracle;
 use super::{ALL_KINDS, Site, quick};
@@ -59,13 +59,21 @@ fn mongodb_that_goes_away_in_the_middle_costs_a_run_and_no_row() {
     site.state().fleet.time = Some(SCANNED + 3600);
     site.state().fleet.drift(20, 1);
     oracle.look(&site.state());
+    site.state().seen.clear();
     let run = site
         .wazuh
         .command(&["collect", "--full"])
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    std::thread::sleep(Duration::from_millis(1500));
+    let begun = Instant::now();
+    while site.state().seen.len() < 100 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "it does not begin"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
     mongod.stop();
     let output = run.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");

@@ -165,15 +165,15 @@ fn as_many_are_read_at_once_as_max_workers_says() {
 
 #[test]
 fn a_slow_one_leaves_the_others_their_share_of_the_time() {
-    let two = Two::new("several_share", Duration::ZERO, "deadline = \"6 s\"\n");
-    two.site.state().options.takes = Duration::from_millis(450);
+    let two = Two::new("several_share", Duration::ZERO, "deadline = \"12 s\"\n");
+    two.site.state().options.takes = Duration::from_millis(900);
     let begun = Instant::now();
     let report = two.site.collect(3, "");
     assert_eq!(
         outcomes(&report),
         [("default", "partial"), ("paris", "complete")]
     );
-    assert!(begun.elapsed() < Duration::from_secs(12));
+    assert!(begun.elapsed() < Duration::from_secs(30));
 }
 
 #[test]

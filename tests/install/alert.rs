@@ -26,6 +26,7 @@ fn after_install_an_alert_is_in_mongodb() {
     let arguments = call::normal(file.to_str().unwrap(), "", "");
     let mut hook = call::integration(&host.path(""), &arguments);
     hook.env("MONGO_DB", "installed");
+    hook.env("CUSTOM_MONGO_DELIVERY__DEADLINE", "30 s");
     call::start(as_wazuh(hook)).outcome().assert_yes();
     let stored = only("installed");
     assert_eq!(text(&stored, "_source"), "hook");
