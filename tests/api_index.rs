@@ -347,3 +347,18 @@ impl Watched {
         (seen.len(), asked)
     }
 }
+
+/// `listIndexes` names it already, and mongod refuses a hint to it: as with one that is taken away.
+#[test]
+fn an_index_that_is_not_ready_is_told_as_that() {
+    let (_home, service) = service("api_not_ready");
+    let database = mongod::shared().database("api_not_ready");
+    fill(&database, 20, now());
+    let asked = path("/api/alerts", &[("group", "web".to_owned())]);
+    ask(&service, &asked);
+    let alerts = database.collection::<mongodb::bson::Document>("alerts");
+    alerts.drop_index("site_group_time").run().unwrap();
+    let answer = service.get(&asked, &[]);
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(answer.text().contains("being built"), "{}", answer.text());
+}

@@ -23,6 +23,7 @@ impl From<Fault> for Error {
             Fault::Unavailable(why) | Fault::Settings(why) => {
                 Self::unavailable("MongoDB does not answer").cause(why)
             }
+            Fault::IndexPending => Self::unavailable(fault.to_string()),
             // The same question would fail again: it is the question that has to change.
             Fault::TooSlow | Fault::TooManySites | Fault::UnknownZone | Fault::HistoryLost => {
                 Self::bad_request(fault.to_string())

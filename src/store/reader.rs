@@ -60,6 +60,10 @@ const POOL: u32 = 10;
 const TOO_SLOW: i32 = 50;
 const UNKNOWN_ZONE: i32 = 40485;
 const HISTORY_LOST: [i32; 4] = [136, 260, 280, 286];
+/// `listIndexes` names an index from the moment on when its build begins, and a hint to it is refused
+/// until the build has ended.
+const BAD_VALUE: i32 = 2;
+const NOT_READY: &str = "hint provided does not correspond to an existing index";
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +77,9 @@ pub enum Fault {
     /// It would take longer than a question may.
     #[error("the question takes MongoDB too long; narrow it with since, until, site or agent_id")]
     TooSlow,
+    /// The index that answers it is not ready.
+    #[error("an index that answers this is being built; ask again in a while")]
+    IndexPending,
     /// More sites than one list can be merged from.
     #[error("there are too many sites for one list; name one with site=")]
     TooManySites,
@@ -90,6 +97,7 @@ impl From<DriverError> for Fault {
             match command.code {
                 TOO_SLOW => return Self::TooSlow,
                 UNKNOWN_ZONE => return Self::UnknownZone,
+                BAD_VALUE if command.message.contains(NOT_READY) => return Self::IndexPending,
                 code if HISTORY_LOST.contains(&code) => return Self::HistoryLost,
                 _ => {}
             }

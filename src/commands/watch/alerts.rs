@@ -75,6 +75,7 @@ fn read(viewer: &Viewer, mut live: Live, to: &SyncSender<Result<News, Fault>>) {
     loop {
         let news = match viewer.wait(PATIENCE, live.next()) {
             Err(Fault::Unavailable(why)) => Ok(News::Away(why)),
+            Err(fault @ Fault::IndexPending) => Ok(News::Away(fault.to_string())),
             other => other,
         };
         let is_over = news.is_err();

@@ -122,7 +122,7 @@ pub(super) async fn last_hour(
                 .map(|one| ((one.site, one.agent_id), one.alerts))
                 .collect(),
         )),
-        Err(Fault::TooSlow) => Ok(None),
+        Err(Fault::TooSlow | Fault::IndexPending) => Ok(None),
         Err(fault) => Err(fault),
     }
 }
