@@ -25,6 +25,7 @@ mod notify;
 mod posted;
 mod relay_socket;
 mod repeating;
+mod roster;
 mod routes;
 mod settings;
 mod signals;

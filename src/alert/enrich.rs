@@ -158,6 +158,11 @@ impl Enricher {
         &self.settings.risk
     }
 
+    /// Whether alerts shall carry what is known of their agent.
+    pub fn wants_agents(&self) -> bool {
+        self.settings.agents.0
+    }
+
     /// From now on alerts of these agents carry what is known of them, in `_agent`.
     pub fn know(&mut self, agents: Arc<Agents>) {
         self.agents = agents;

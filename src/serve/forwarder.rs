@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::ingest::{Setup, Tally};
-use crate::alert::enrich::Enricher;
+use crate::alert::enrich::{Agents, Enricher};
 use crate::delivery::{self, Breaker, DrainError, Limits, UNASSIGNED};
 use crate::filter::Filter;
 use crate::spool::Spool;
@@ -27,6 +27,7 @@ const IDLE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Forwarder {
     bell: Arc<Bell>,
+    known: Arc<Mutex<Option<Arc<Agents>>>>,
     ended: Mutex<Receiver<()>>,
 }
 
@@ -86,9 +87,11 @@ impl Forwarder {
     /// No thread can be started.
     pub(super) fn start(setup: &Setup, tally: Arc<Tally>) -> std::io::Result<Self> {
         let bell = Arc::new(Bell::default());
+        let known = Arc::default();
         let (end, ended) = mpsc::channel();
         let mut work = Work {
             bell: Arc::clone(&bell),
+            known: Arc::clone(&known),
             spool: setup.spool.clone(),
             settings: setup.store.clone(),
             probe_every: setup.delivery.probe_every.0,
@@ -106,8 +109,15 @@ impl Forwarder {
             .spawn(work)?;
         Ok(Self {
             bell,
+            known,
             ended: Mutex::new(ended),
         })
+    }
+
+    /// From the next round on alerts of these agents carry what is known of them.
+    pub(super) fn know(&self, agents: Arc<Agents>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some(agents);
     }
 
     /// What wakes it.
@@ -128,6 +138,8 @@ impl Forwarder {
 
 struct Work {
     bell: Arc<Bell>,
+    /// What the enricher does not know yet.
+    known: Arc<Mutex<Option<Arc<Agents>>>>,
     spool: Spool,
     settings: store::Settings,
     probe_every: Duration,
@@ -161,6 +173,14 @@ impl Work {
     }
 
     fn round(&mut self) -> Result<(), DrainError> {
+        let known = self
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(agents) = known {
+            self.enricher.know(agents);
+        }
         let unassigned = self.spool.sibling(UNASSIGNED);
         let spools = [self.spool.clone(), unassigned];
         let waiting: Vec<&Spool> = spools.iter().filter(|spool| spool.has_pending()).collect();

@@ -21,7 +21,7 @@ mod tally;
 
 use super::forwarder::Forwarder;
 use crate::alert::NotAnAlert;
-use crate::alert::enrich::{Enricher, Receipt, Source};
+use crate::alert::enrich::{Agents, Enricher, Receipt, Source};
 use crate::filter::Filter;
 use crate::spool::Spool;
 use crate::{delivery, store};
@@ -169,6 +169,12 @@ impl Ingest {
     /// Writes what waits, for as long as the runtime lives.
     pub(super) async fn commit(self) {
         commit::run(self.shared).await;
+    }
+
+    /// From now on alerts of these agents carry what is known of them.
+    pub(super) fn know(&self, agents: &Arc<Agents>) {
+        self.shared.intake.know(Arc::clone(agents));
+        self.shared.forwarder.know(Arc::clone(agents));
     }
 
     /// For a body that begins to arrive.

@@ -14,6 +14,7 @@ use super::hooks::Hooks;
 use super::listen::Door;
 use super::notify::Supervisor;
 use super::repeating::Repeating;
+use super::roster::Roster;
 use super::routes::routes;
 use super::signals::Signals;
 use super::tls::Tls;
@@ -39,23 +40,31 @@ pub(super) fn run(mut parts: Parts) -> Result<(), Fault> {
     let start = |error: io::Error| Fault::Start(error.to_string());
     let signals = Signals::watch().map_err(start)?;
     let periodic = parts.periodic.take();
+    let roster = Roster::of(&parts);
     let app = Arc::new(App::new(parts)?);
     let runtime = Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(THREADS)
         .build()
         .map_err(start)?;
-    let served = runtime.block_on(serve(&app, signals, periodic));
+    let served = runtime.block_on(serve(&app, signals, periodic, roster));
     runtime.shutdown_timeout(LAST_BREATH);
     served
 }
 
-async fn serve(app: &Arc<App>, signals: Signals, periodic: Option<Periodic>) -> Result<(), Fault> {
+async fn serve(
+    app: &Arc<App>,
+    signals: Signals,
+    periodic: Option<Periodic>,
+    roster: Option<Roster>,
+) -> Result<(), Fault> {
     let mut asked = signals.into_stream()?;
     let supervisor = Supervisor::of_environment();
     let (listeners, tls) = open(app).await?;
     let hooks = Hooks::listen(app)?;
     tokio::spawn(app.ingest.clone().commit());
+    // It ends with this function, and nobody waits for it.
+    let _knowing = roster.map(|roster| Repeating::start(roster.into_periodic(app.ingest.clone())));
     let was = health::look(app).await.report(None);
     let most = connections(&app.settings);
     let door = Door::new(Arc::clone(app), routes(app), tls, most);

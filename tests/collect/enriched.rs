@@ -1,9 +1,13 @@
 //! Alerts carry what `collect` knows of their agent, from memory, where that is switched on.
 
+use std::cell::Cell;
+
 use mongodb::bson::{Document, doc};
 
 use super::Site;
+use crate::service::Service;
 use crate::wazuh::ALERTS;
+use crate::webhook::until;
 
 /// Backfills the alerts of the tests; what they carry of agent 002.
 fn agent_of(site: &Site, settings: &str) -> Option<Document> {
@@ -49,4 +53,38 @@ fn an_alert_carries_nothing_if_it_is_not() {
     let site = Site::usual("enriched_off", "kinds = [\"osinfo\"]\n");
     site.collect(0, "");
     assert_eq!(agent_of(&site, ""), None);
+}
+
+/// An alert of agent 002 under an id of its own.
+fn fresh(number: u32) -> String {
+    let is_ours = |alert: &serde_json::Value| alert["agent"]["id"] == "002";
+    let alerts = ALERTS
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let mut alert: serde_json::Value = alerts.into_iter().find(is_ours).expect("agent 002");
+    alert["id"] = format!("1748872001.9{number}").into();
+    alert.to_string()
+}
+
+#[test]
+fn the_service_adds_it_to_what_is_posted_and_to_what_hooks_hand_over() {
+    let site = Site::usual("enriched_served", "kinds = [\"osinfo\"]\n");
+    site.collect(0, "");
+    let on = "kinds = [\"osinfo\"]\n[enrich]\nagents = true\n";
+    site.settings_of(&site.wazuh, 100_000, on);
+    let service = Service::start(&site.wazuh);
+    let carried = |source: &str| {
+        let known = doc! { "_source": source, "_agent.name": "host-00002" };
+        !site.documents("alerts", known).is_empty()
+    };
+    // The roster is loaded beside the start.
+    let number = Cell::new(0);
+    until("a posted alert carries its agent", || {
+        number.set(number.get() + 1);
+        let posted = service.post("/wazuh-alert", &[], fresh(number.get()).as_bytes());
+        assert_eq!(posted.status, 200, "{}", posted.text());
+        carried("webhook")
+    });
+    site.wazuh.call(fresh(0)).assert_yes();
+    until("an alert of the hook carries its agent", || carried("hook"));
 }

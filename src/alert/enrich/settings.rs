@@ -20,7 +20,7 @@ pub struct Settings {
     pub retention: Retention,
     /// Labels by agent id or name (`*` for all), stored as `_agent.labels`.
     pub labels: BTreeMap<String, BTreeMap<String, String>>,
-    /// Whether `follow` and `backfill` add what `collect` knows of the agent, as `_agent`.
+    /// Whether `follow`, `backfill` and `serve` add what `collect` knows of the agent, as `_agent`.
     pub agents: Switch,
 }
 

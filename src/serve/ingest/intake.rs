@@ -1,12 +1,12 @@
 //! What waits to be written: each alert is read when it comes, and lies as BSON in a batch.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::{Arrival, Waiting};
-use crate::alert::enrich::Enricher;
+use crate::alert::enrich::{Agents, Enricher};
 use crate::alert::{NotAnAlert, facts};
 use crate::filter::Filter;
 use crate::store::{Batch, MAX_DOCUMENT};
@@ -56,6 +56,11 @@ impl Intake {
             filter: filter.clone(),
             arrived: Notify::new(),
         }
+    }
+
+    /// From now on alerts of these agents carry what is known of them.
+    pub(super) fn know(&self, agents: Arc<Agents>) {
+        self.lock().enricher.know(agents);
     }
 
     /// Reads an alert and lays it to those that wait.
