@@ -101,6 +101,23 @@ fn a_role_that_shows_too_little_or_too_much_is_named() {
 }
 
 #[test]
+fn a_kind_that_needs_a_right_of_its_own_is_named_with_it() {
+    let mut user = User::reader("custom-mongo", PASSWORD);
+    user.policies.retain(|(action, _)| action != "sca:read");
+    let usual = checked(with(vec![user.clone()]), "api_kinds", "");
+    assert_eq!(usual["ok"], true, "{usual:#}");
+    let more = "[collect]\nkinds = [\"osinfo\", \"sca_checks\", \"rootcheck\"]\n";
+    let check = checked(with(vec![user]), "api_kinds", more);
+    let said = fault(&check, "wazuh role");
+    assert!(said.contains("no sca:read"), "{said}");
+    assert!(
+        said.contains("syscollector:read sca:read rootcheck:read"),
+        "{said}"
+    );
+    assert!(!said.contains("no rootcheck"), "{said}");
+}
+
+#[test]
 fn a_wrong_password_is_tried_once_and_named() {
     let server = Server::start(Options::default()).unwrap();
     let wazuh = Wazuh::new("api_login");

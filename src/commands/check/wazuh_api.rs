@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::finding::Findings;
+use crate::collect;
 use crate::config;
 use crate::home::Home;
 use crate::wazuh_api::{self, Api, Error, Offer, Reach, Rights, Settings};
@@ -11,8 +12,10 @@ use crate::wazuh_api::{self, Api, Error, Offer, Reach, Rights, Settings};
 const WITHIN: Duration = Duration::from_secs(20);
 /// `max_request_per_minute` of Wazuh, unless it was changed there: for all clients together.
 const SERVERS_LIMIT: i64 = 300;
-/// What every run reads; other kinds need rights of their own.
-const NEEDED: [&str; 3] = ["agent:read", "syscheck:read", "syscollector:read"];
+/// What the usual kinds are read with.
+const USUAL: [&str; 3] = ["agent:read", "syscheck:read", "syscollector:read"];
+/// What further kinds need, by where they are asked for.
+const FURTHER: [(&str, &str); 2] = [("/sca/", "sca:read"), ("/rootcheck/", "rootcheck:read")];
 const ROLE: &str =
     "integrations/wazuh-api-role.sh makes a user that may read all and change nothing";
 
@@ -29,10 +32,20 @@ pub(super) fn check_settings(findings: &mut Findings, settings: &config::Setting
 /// Everything; nothing where no API is configured.
 pub(super) fn check(findings: &mut Findings, settings: &config::Settings, home: &Home) {
     if !settings.managers().is_empty() && home.enter().is_ok() {
+        let needed = needed(&settings.collect.kinds.0);
         each(findings, settings, |findings, settings| {
-            check_manager(findings, settings, home);
+            check_manager(findings, settings, &needed, home);
         });
     }
+}
+
+/// The rights that these kinds want; a word that is none is the settings' own fault.
+fn needed(kinds: &[String]) -> Vec<&'static str> {
+    let kinds = collect::Settings::kinds(kinds).unwrap_or_default();
+    let is_asked = |place: &str| kinds.iter().any(|kind| kind.path("").starts_with(place));
+    let further = FURTHER.iter().filter(|(place, _)| is_asked(place));
+    let further = further.map(|(_, action)| *action);
+    USUAL.into_iter().chain(further).collect()
 }
 
 /// Shows each certificate and trusts it, unless the settings already say what is to be trusted.
@@ -68,7 +81,7 @@ fn each(
     }
 }
 
-fn check_manager(findings: &mut Findings, settings: &Settings, home: &Home) {
+fn check_manager(findings: &mut Findings, settings: &Settings, needed: &[&str], home: &Home) {
     check_certainty(findings, settings);
     check_budget(findings, settings);
     let until = Instant::now() + WITHIN;
@@ -85,7 +98,7 @@ fn check_manager(findings: &mut Findings, settings: &Settings, home: &Home) {
                 "wazuh_api",
                 format!("{name}, {trust}, logged in in {millis} ms"),
             );
-            check_rights(findings, &rights, &mut api);
+            check_rights(findings, &rights, needed, &mut api);
         }
         Err(Error::BadLogin(why)) => {
             let (name, trust) = api.describe();
@@ -136,9 +149,9 @@ fn refuse(findings: &mut Findings, error: &Error) {
 }
 
 /// Wazuh does not say no to who may not see an agent: the list is shorter, and the agent looks gone.
-fn check_rights(findings: &mut Findings, rights: &Rights, api: &mut Api) {
+fn check_rights(findings: &mut Findings, rights: &Rights, needed: &[&str], api: &mut Api) {
     let mut lacking = Vec::new();
-    for action in NEEDED {
+    for action in needed {
         match rights.reach(action) {
             Reach::All => {}
             Reach::Some(resources) => {
@@ -148,7 +161,9 @@ fn check_rights(findings: &mut Findings, rights: &Rights, api: &mut Api) {
         }
     }
     if !lacking.is_empty() {
-        return findings.bad("wazuh role", lacking.join("; "), ROLE);
+        let actions = needed.join(" ");
+        let fix = format!("{ROLE}: ACTIONS=\"{actions}\"");
+        return findings.bad("wazuh role", lacking.join("; "), fix);
     }
     let agents = match api.get("/agents", &[("limit", "1"), ("q", "id!=000")]) {
         Ok(answer) => answer.total,
