@@ -304,19 +304,14 @@ impl Enricher {
         expires_at: Option<i64>,
     ) {
         let out = &mut self.out;
-        out.string("agent_id", &facts.agent_id);
-        out.string("_risk_score", facts.risk.name());
-        out.string("_assessment_category", &facts.category);
-        out.date("_processed_at", receipt.received_at);
-        if let Some(timestamp) = facts.timestamp {
-            out.date("_timestamp", timestamp);
-        }
-        out.string("_source", receipt.source.name());
-        out.string("_site", &self.site);
-        out.int("_schema", SCHEMA);
-        if let Some(at) = expires_at {
-            out.date("_expire_at", at);
-        }
+        let ours = parts::Ours {
+            facts,
+            site: &self.site,
+            source: receipt.source.name(),
+            received_at: receipt.received_at,
+            expires_at,
+        };
+        ours.write(out);
         parts::rule(out);
         parts::agent(self.agents.get(&facts.agent_id), &facts.labels, out);
         if !defects.is_empty() {

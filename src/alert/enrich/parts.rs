@@ -5,6 +5,35 @@ use super::super::NotAnAlert;
 use super::super::bson::{self, Writer, tag};
 use super::super::convert::{self, Reserved};
 use super::super::defect::{Defects, What};
+use super::{Facts, SCHEMA};
+
+/// What every document has of ours, however its alert came.
+pub(super) struct Ours<'a> {
+    pub(super) facts: &'a Facts,
+    pub(super) site: &'a str,
+    pub(super) source: &'a str,
+    /// In milliseconds since 1970, as `expires_at`.
+    pub(super) received_at: i64,
+    pub(super) expires_at: Option<i64>,
+}
+
+impl Ours<'_> {
+    pub(super) fn write(&self, out: &mut Writer) {
+        out.string("agent_id", &self.facts.agent_id);
+        out.string("_risk_score", self.facts.risk.name());
+        out.string("_assessment_category", &self.facts.category);
+        out.date("_processed_at", self.received_at);
+        if let Some(timestamp) = self.facts.timestamp {
+            out.date("_timestamp", timestamp);
+        }
+        out.string("_source", self.source);
+        out.string("_site", self.site);
+        out.int("_schema", SCHEMA);
+        if let Some(at) = self.expires_at {
+            out.date("_expire_at", at);
+        }
+    }
+}
 
 /// The alert's own fields of our names.
 pub(super) fn original(

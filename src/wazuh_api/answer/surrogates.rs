@@ -27,7 +27,7 @@ pub(super) fn replaced(json: &[u8]) -> Option<Vec<u8>> {
     found.then_some(out)
 }
 
-/// The number in `\uXXXX`, if that is what stands at the beginning.
+/// The code unit of an escape (`\u` and four hex digits), if one stands at the beginning.
 fn unit(text: &[u8]) -> Option<u16> {
     let digits = text.strip_prefix(br"\u")?.get(..4)?;
     let is_hex = digits.iter().all(u8::is_ascii_hexdigit);
