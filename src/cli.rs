@@ -203,6 +203,14 @@ pub fn is_call(arguments: &[OsString]) -> bool {
     by_daemon || first.is_empty() || !(is_option(first) || is_command(first))
 }
 
+/// Wazuh writes ids with three digits or more.
+fn agent_id(text: &str) -> String {
+    match text.parse::<u32>() {
+        Ok(number) => format!("{number:03}"),
+        Err(_) => text.to_owned(),
+    }
+}
+
 fn is_option(argument: &OsStr) -> bool {
     argument.as_bytes().starts_with(b"-")
 }

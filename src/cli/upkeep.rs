@@ -61,7 +61,7 @@ impl EraseArgs {
     pub fn erase(&self, format: Format) -> Erase {
         Erase {
             whose: match &self.agent {
-                Some(id) => Whose::Agent(id.clone()),
+                Some(id) => Whose::Agent(super::agent_id(id)),
                 None => Whose::Person(self.query.clone()),
             },
             site: self.site.clone(),

@@ -104,7 +104,7 @@ impl WatchAlertsArgs {
         AlertFilter {
             site: self.site.clone(),
             risk_score: self.risk.clone(),
-            agent_id: self.agent.as_deref().map(agent_id),
+            agent_id: self.agent.as_deref().map(super::agent_id),
             rule_id: self.rule.clone(),
             group: self.group.clone(),
             mitre: self.mitre.clone(),
@@ -116,13 +116,5 @@ impl WatchAlertsArgs {
             q: self.text.clone(),
             ..AlertFilter::default()
         }
-    }
-}
-
-/// Wazuh writes ids with three digits or more.
-fn agent_id(text: &str) -> String {
-    match text.parse::<u32>() {
-        Ok(number) => format!("{number:03}"),
-        Err(_) => text.to_owned(),
     }
 }
