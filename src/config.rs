@@ -7,14 +7,16 @@ use toml::{Table, Value};
 
 use crate::alert::enrich::{self, Enricher};
 use crate::filter::{self, Filter};
-use crate::home::{Home, settings_folders};
+use crate::home::Home;
 use crate::{alerts_log, collect, delivery, relay, serve, spool, store, wazuh_api};
 
 mod environment;
+mod files;
 mod managers;
 mod suggestion;
 
 pub use environment::is_used as is_environment_used;
+pub use files::Files;
 pub use managers::Manager;
 
 /// The settings file's name.
@@ -95,6 +97,14 @@ impl Settings {
         ))
     }
 
+    /// Whether the files alone decide where alerts go and what becomes of them, and hooks may hand
+    /// them over: then who has not read the settings may rely on `serve`, which has.
+    pub fn are_in_the_files(&self) -> bool {
+        let is_elsewhere = self.store.uri_file.is_some() || self.store.uri_command.is_some();
+        let is_overlaid = environment::is_used() || is_elsewhere;
+        self.delivery.mode == delivery::Mode::Auto && !is_overlaid
+    }
+
     /// What decides which alerts are stored, by these settings.
     pub fn filter(&self) -> Filter {
         Filter::new(&self.filter, &self.enrich.risk)
@@ -108,17 +118,13 @@ impl Settings {
 ///
 /// Names the file, the key and the fix.
 pub fn load(explicit: Option<&Path>, home: &Home) -> Result<Loaded, Fault> {
-    let named = explicit.map(Path::to_owned).or_else(|| {
-        let path = std::env::var_os("CUSTOM_MONGO_CONFIG")?;
-        (!path.is_empty()).then(|| PathBuf::from(path))
-    });
-    let (file, folder) = match named {
-        Some(path) => (Some(path.clone()), path.parent().map(Path::to_owned)),
-        None => find(home),
-    };
+    Files::find(explicit, home).load()
+}
+
+fn load_from(files: &Files) -> Result<Loaded, Fault> {
+    let file = files.settings.clone();
     let mut table = file.as_deref().map_or(Ok(Table::new()), read_file)?;
-    let env_file = folder.map(|folder| folder.join(".env"));
-    let env_file = env_file.filter(|file| file.exists());
+    let env_file = files.env().filter(|file| file.exists());
     environment::apply(&mut table, env_file.as_deref())?;
     let settings = compose(table)
         .and_then(sensible)
@@ -179,19 +185,6 @@ fn in_file(fault: &Fault, file: Option<&Path>) -> Fault {
         ""
     };
     Fault(format!("{place}{environment}: {fault}"))
-}
-
-fn find(home: &Home) -> (Option<PathBuf>, Option<PathBuf>) {
-    for folder in settings_folders(home) {
-        let file = folder.join(FILE);
-        if file.exists() {
-            return (Some(file), Some(folder));
-        }
-        if folder.join(".env").exists() {
-            return (None, Some(folder));
-        }
-    }
-    (None, None)
 }
 
 fn read_file(path: &Path) -> Result<Table, Fault> {

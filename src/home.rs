@@ -1,8 +1,9 @@
 //! Where things lie: the Wazuh home, the state folder, and whose they are.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
 use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -23,9 +24,9 @@ impl Home {
     /// Finds them from the place of our own file and `$CUSTOM_MONGO_STATE_DIR`. Started from elsewhere,
     /// as from a package's `/usr/bin`, we work for the copy of us in Wazuh's usual place, if there is one.
     pub fn find() -> Self {
-        let exe = std::env::current_exe().ok();
-        let wazuh = exe.as_deref().and_then(wazuh_home).map(Path::to_owned);
-        let wazuh = wazuh.or_else(usual_installation);
+        let wazuh = started_from()
+            .or_else(installed_in)
+            .or_else(usual_installation);
         let state = std::env::var_os("CUSTOM_MONGO_STATE_DIR").filter(|dir| !dir.is_empty());
         let state = state.map_or_else(|| default_state(wazuh.as_deref()), PathBuf::from);
         Self { wazuh, state }
@@ -49,6 +50,11 @@ impl Home {
     /// Spool, dead letters, breaker.
     pub fn state(&self) -> &Path {
         &self.state
+    }
+
+    /// Where `serve` listens for hooks, unless the settings say another place.
+    pub fn relay_socket(&self) -> Option<PathBuf> {
+        Some(self.wazuh.as_ref()?.join("queue/sockets/custom-mongo"))
     }
 
     /// `logs/integrations.log`, where the stock integrations write too.
@@ -129,6 +135,25 @@ fn become_user(uid: Uid, gid: Gid) -> io::Result<()> {
     setgid(gid)?;
     setuid(uid)?;
     Ok(())
+}
+
+/// The home by the path that we were started by: `integrations/…` below the working folder, as
+/// wazuh-integratord has it, or whole. To ask for the file's own path would cost a tenth of a call.
+fn started_from() -> Option<PathBuf> {
+    let by = Path::new(OsStr::from_bytes(rustix::param::linux_execfn().to_bytes()));
+    let home = wazuh_home(by)?;
+    if home.is_absolute() {
+        return Some(home.to_owned());
+    }
+    let here = std::env::current_dir().ok()?;
+    let is_here = home.as_os_str().is_empty() || home == ".";
+    Some(if is_here { here } else { here.join(home) })
+}
+
+/// The home by the place of our own file.
+fn installed_in() -> Option<PathBuf> {
+    let exe = std::env::current_exe().ok()?;
+    wazuh_home(&exe).map(Path::to_owned)
 }
 
 fn wazuh_home(exe: &Path) -> Option<&Path> {

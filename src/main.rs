@@ -37,6 +37,9 @@ use commands::test::{Input, Run};
 use commands::{check, follow, hook, install, overview, status, test};
 use home::Home;
 
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 fn main() -> ExitCode {
     let started = Instant::now();
     let arguments: Vec<OsString> = std::env::args_os().collect();
@@ -107,6 +110,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
     match &cli.command {
         Some(Command::Check(args)) => Ok(check::run(config, &args.place(), args.depth(), format)),
         Some(Command::Token { command }) => command.run(&home, format),
+        Some(Command::Serve(args)) => commands::serve::run(args.listen.as_deref(), config, &home),
         _ => with_settings(cli, &config::load(config, &home)?.settings, &home, format),
     }
 }
@@ -122,7 +126,6 @@ fn with_settings(
         return test::run(&input(file.as_deref()), run, settings, home, format);
     }
     match &cli.command {
-        Some(Command::Serve(args)) => commands::serve::run(args.listen.as_deref(), settings, home),
         Some(Command::Collect(args)) => {
             commands::collect::run(&args.wanted(), settings, home, format)
         }

@@ -2,24 +2,30 @@
 //! and one answer comes back. Whoever gets no clear answer in time goes his own way; an alert that
 //! went both ways is one document.
 //!
-//! The frame, little-endian: magic with version 8, key 16, `received_at` 8, source 1, zero 3, length
+//! The frame, little-endian: magic with version 8, key 80, `received_at` 8, source 1, zero 3, length
 //! of the options 4, length of the alert 4; options, alert. The answer: code 1, zero 1, length of
-//! the text 2; text. The key stands for the destination and for everything that decides what
-//! becomes of an alert, so that a hook with other settings than `serve` is told to go on alone.
+//! the text 2; text. The key stands for everything that decides what becomes of an alert, so that a
+//! hook with other settings than `serve` is told to go on alone: either for the settings themselves,
+//! or for the files that they lie in. With the latter a hook need not read them, which would be the
+//! larger part of its work.
 
-use std::path::Path;
-use std::time::Duration;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 
 use nix::unistd::{getegid, geteuid};
 use sha2::{Digest, Sha256};
 
 mod client;
+mod timed;
 
-pub use client::{NoAnswer, Terms, ask, hand_over};
+pub use client::{Conversation, NoAnswer, Terms, ask};
+pub use timed::{receive, send_all};
 
-const MAGIC: [u8; 8] = *b"cmrelay1";
+const MAGIC: [u8; 8] = *b"cmrelay2";
+/// Bytes of a key: two files, each by five numbers.
+const KEY: usize = 2 * 5 * 8;
 /// Bytes of a frame before the options.
-pub const HEAD: usize = 44;
+pub const HEAD: usize = 28 + KEY;
 /// The longest options that are taken.
 pub const MAX_OPTIONS: usize = 1 << 20;
 /// Bytes of an answer before its text.
@@ -29,15 +35,43 @@ const MAX_TEXT: usize = 4096;
 
 /// Stands for a destination and the settings under which alerts go there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Key([u8; 16]);
+pub struct Key([u8; KEY]);
 
 impl Key {
     /// The key of these settings, written out in any way that is the same in hook and `serve`.
     #[must_use]
     pub fn of(settings: &str) -> Self {
-        let digest = Sha256::digest(settings.as_bytes());
-        Self(digest.first_chunk().copied().unwrap_or_default())
+        let mut key = [0; KEY];
+        fill(&mut key, Sha256::digest(settings.as_bytes()));
+        Self(key)
     }
+
+    /// The key of a settings file and of the `.env` beside it, as they are: which file, how long,
+    /// last changed when, in its bytes or in its mode. No two states of a file have the same.
+    #[must_use]
+    pub fn of_files(file: &Metadata, env: Option<&Metadata>) -> Self {
+        let mut key = [0; KEY];
+        let numbers = [Some(file), env].into_iter().flatten().flat_map(numbers);
+        fill(&mut key, numbers.flat_map(i64::to_le_bytes));
+        Self(key)
+    }
+}
+
+fn fill(key: &mut [u8; KEY], bytes: impl IntoIterator<Item = u8>) {
+    for (place, byte) in key.iter_mut().zip(bytes) {
+        *place = byte;
+    }
+}
+
+fn numbers(file: &Metadata) -> [i64; 5] {
+    let nanos = |seconds: i64, nanos: i64| seconds.wrapping_mul(1_000_000_000).wrapping_add(nanos);
+    [
+        file.dev().cast_signed(),
+        file.ino().cast_signed(),
+        file.size().cast_signed(),
+        nanos(file.mtime(), file.mtime_nsec()),
+        nanos(file.ctime(), file.ctime_nsec()),
+    ]
 }
 
 /// An alert on its way.
@@ -198,6 +232,24 @@ mod tests {
     }
 
     #[test]
+    fn the_key_of_a_file_is_another_after_every_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a");
+        std::fs::write(&file, "site = 1").unwrap();
+        let key = || Key::of_files(&file.metadata().unwrap(), None);
+        let first = key();
+        assert_eq!(first, key());
+        let meta = file.metadata().unwrap();
+        assert_ne!(first, Key::of_files(&meta, Some(&meta)));
+        // Of the same length, and with the old time put back.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::fs::write(&file, "site = 2").unwrap();
+        let opened = std::fs::File::options().append(true).open(&file).unwrap();
+        opened.set_modified(meta.modified().unwrap()).unwrap();
+        assert_ne!(first, key());
+    }
+
+    #[test]
     fn a_question_is_a_frame_that_nobody_takes() {
         let head = Head::read(&Key::of("a").question()).unwrap();
         assert_eq!(head.key, Key::of("a"));
@@ -208,7 +260,7 @@ mod tests {
     fn another_protocol_or_version_is_no_frame() {
         let mut bytes = [0; HEAD];
         assert_eq!(Head::read(&bytes), None);
-        bytes[..8].copy_from_slice(b"cmrelay2");
+        bytes[..8].copy_from_slice(b"cmrelay1");
         assert_eq!(Head::read(&bytes), None);
     }
 

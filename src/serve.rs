@@ -59,8 +59,8 @@ pub struct Parts {
     pub filter: Filter,
     /// Where things lie.
     pub home: Home,
-    /// Stands for these settings: hooks with others are told to go their own way.
-    pub relay_key: relay::Key,
+    /// Each stands for these settings: hooks with others are told to go their own way.
+    pub relay_keys: Vec<relay::Key>,
     /// Work that is done inside the service, again and again.
     pub periodic: Option<Periodic>,
 }

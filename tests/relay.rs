@@ -209,15 +209,78 @@ fn a_hook_with_other_settings_goes_its_own_way() {
 }
 
 #[test]
-fn mode_direct_and_mode_spool_never_touch_the_socket() {
+fn mode_direct_and_mode_spool_leave_nobody_at_the_socket() {
     for mode in ["direct", "spool"] {
         let wazuh = Wazuh::new(&format!("relay_mode_{mode}"));
         wazuh.settings(&format!("[delivery]\nmode = \"{mode}\"\n"));
-        let listener = UnixListener::bind(socket(&wazuh)).unwrap();
-        listener.set_nonblocking(true).unwrap();
+        let _service = Service::start(&wazuh);
+        assert!(!socket(&wazuh).exists(), "{mode}");
         call(&wazuh, numbered(0).to_string()).assert_yes();
-        assert!(listener.accept().is_err(), "{mode}");
+        assert_eq!(handed_over(&wazuh), 0, "{mode}");
     }
+}
+
+/// A hook does not read the settings for that: it shows which files it would read, and as they are.
+#[test]
+fn settings_that_were_changed_since_the_start_send_the_hook_its_own_way() {
+    let wazuh = Wazuh::new("relay_changed");
+    let service = Service::start(&wazuh);
+    call(&wazuh, numbered(0).to_string()).assert_yes();
+    assert_eq!(handed_over(&wazuh), 1, "{}", wazuh.log());
+    wazuh.settings("[enrich.retention]\nlow = \"7 d\"\n");
+    call(&wazuh, numbered(1).to_string()).assert_yes();
+    // What takes the place of a file, and a `.env` that appears, say the same.
+    let file = wazuh.home.join("etc/custom-mongo.toml");
+    fs::copy(&file, file.with_extension("new")).unwrap();
+    fs::rename(file.with_extension("new"), &file).unwrap();
+    let env = file.with_file_name(".env");
+    fs::write(&env, "CUSTOM_MONGO_SITE=elsewhere\n").unwrap();
+    fs::set_permissions(&env, fs::Permissions::from_mode(0o600)).unwrap();
+    call(&wazuh, numbered(2).to_string()).assert_yes();
+    assert_eq!(handed_over(&wazuh), 1, "{}", wazuh.log());
+    drop(service);
+    let _service = Service::start(&wazuh);
+    call(&wazuh, numbered(3).to_string()).assert_yes();
+    assert_eq!(handed_over(&wazuh), 2, "{}", wazuh.log());
+}
+
+/// Of two services that could take it, the settings decide: the call finds the one that they name.
+#[test]
+fn a_socket_in_another_place_is_found_by_the_settings() {
+    let wazuh = Wazuh::new("relay_elsewhere");
+    let place = wazuh.home.join("var/run/custom-mongo.socket");
+    wazuh.settings(&format!(
+        "[serve]\nrelay_socket = \"{}\"\n",
+        place.display()
+    ));
+    let _service = Service::start(&wazuh);
+    assert!(place.exists() && !socket(&wazuh).exists());
+    call(&wazuh, numbered(0).to_string()).assert_yes();
+    assert_eq!(handed_over(&wazuh), 1, "{}", wazuh.log());
+}
+
+/// The address comes from a file that only the settings name: nobody may go by the settings' file.
+#[test]
+fn an_address_from_a_file_is_read_by_the_hook_too() {
+    let wazuh = Wazuh::new("relay_uri_file");
+    let file = wazuh.home.join("etc/uri");
+    let write = |database: &str| {
+        let uri = mongod::shared().uri();
+        fs::write(&file, &uri).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let store = format!(
+            "[store]\nuri_file = \"{}\"\ndatabase = \"{database}\"\n",
+            file.display()
+        );
+        fs::write(wazuh.home.join("etc/custom-mongo.toml"), store).unwrap();
+    };
+    write("relay_uri_file");
+    let _service = Service::start(&wazuh);
+    call(&wazuh, numbered(0).to_string()).assert_yes();
+    assert_eq!(handed_over(&wazuh), 1, "{}", wazuh.log());
+    fs::write(&file, "mongodb://127.0.0.1:9/").unwrap();
+    call(&wazuh, numbered(1).to_string()).assert_yes();
+    assert_eq!(handed_over(&wazuh), 1, "{}", wazuh.log());
 }
 
 /// Neither a peer that closes, nor one that answers nonsense, nor one that says nothing.
@@ -255,7 +318,7 @@ s = socket.socket(socket.AF_UNIX)
 s.settimeout(20)
 s.connect(sys.argv[1])
 try:
-    s.sendall(b'x' * 44)
+    s.sendall(b'x' * 108)
     print(len(s.recv(100)))
 except (BrokenPipeError, ConnectionResetError):
     print(0)";

@@ -26,6 +26,7 @@ use crate::home::Home;
 use crate::relay::Answer;
 use crate::spool::Spool;
 use failure::{Failure, keep_after_panic, keep_unassigned};
+use handover::{Handover, Unread};
 use input::{read_alert, read_options};
 
 /// Where the alert is now.
@@ -76,8 +77,7 @@ fn deliver(
     received_at: i64,
     started: Instant,
 ) -> Result<Done, Failure> {
-    if let Err(error) = home.enter() {
-        // MongoDB may be there all the same; if not, the spool will say what is wrong.
+    if let Err(error) = home.become_owner() {
         log::warn!("{error}");
     }
     let raw = read_alert(&call.file)?;
@@ -87,6 +87,22 @@ fn deliver(
         source: Source::Hook,
         options: &options,
     };
+    let handover = Handover {
+        home,
+        raw: &raw,
+        receipt: &receipt,
+        started,
+    };
+    // Another MongoDB than that of the settings is nothing that `serve` knows of.
+    let is_usual = call.uri.is_none() && config.is_none();
+    let unread = is_usual.then(|| handover.unread());
+    if let Some(Unread::Answered(answer)) = unread {
+        return answered(answer);
+    }
+    if let Err(error) = home.enter() {
+        // MongoDB may be there all the same; if not, the spool will say what is wrong.
+        log::warn!("{error}");
+    }
     let mut loaded = match config::load(config, home) {
         Ok(loaded) => loaded,
         Err(fault) => return Err(keep_unassigned(home, &raw, &receipt, &fault.to_string())),
@@ -94,17 +110,33 @@ fn deliver(
     if let Some(uri) = &call.uri {
         loaded.settings.store.use_uri(uri.clone());
     }
-    deliver_to(&loaded, home, &raw, &receipt, call.timeout, started)
+    let unread = unread.unwrap_or(Unread::Untried);
+    deliver_to(&loaded, &handover, unread, call.timeout)
+}
+
+fn answered(answer: Answer) -> Result<Done, Failure> {
+    match answer {
+        Answer::Filtered(why) => Ok(Done::FilteredThere(why)),
+        Answer::NotAnAlert(line) => Err(Failure {
+            status: status::NO_ALERT,
+            line,
+        }),
+        _ => Ok(Done::HandedOver),
+    }
 }
 
 fn deliver_to(
     loaded: &Loaded,
-    home: &Home,
-    raw: &[u8],
-    receipt: &Receipt<'_>,
+    handover: &Handover<'_>,
+    unread: Unread,
     timeout: Option<Duration>,
-    started: Instant,
 ) -> Result<Done, Failure> {
+    let Handover {
+        home,
+        raw,
+        receipt,
+        started,
+    } = *handover;
     let settings = &loaded.settings;
     let destination = match settings.store.destination() {
         Ok(destination) => destination,
@@ -112,24 +144,13 @@ fn deliver_to(
     };
     let own = settings.delivery.deadline.0;
     let deadline = timeout.map_or(own, |timeout| own.min(timeout));
-    match handover::hand_over(
-        settings,
-        home,
-        &destination,
-        raw,
-        receipt,
-        deadline,
-        started,
-    ) {
-        Some(Answer::Kept) => return Ok(Done::HandedOver),
-        Some(Answer::Filtered(why)) => return Ok(Done::FilteredThere(why)),
-        Some(Answer::NotAnAlert(line)) => {
-            return Err(Failure {
-                status: status::NO_ALERT,
-                line,
-            });
-        }
-        Some(Answer::Elsewhere | Answer::Refused(_)) | None => {}
+    let answer = match unread {
+        Unread::Refused => None,
+        Unread::Waits(begun) => handover.with(settings, &destination, deadline, Some(begun)),
+        _ => handover.with(settings, &destination, deadline, None),
+    };
+    if let Some(answer) = answer {
+        return answered(answer);
     }
     let spool = Spool::new(home.state(), &destination, &settings.spool);
     let enricher = match settings.enricher() {

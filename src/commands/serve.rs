@@ -1,10 +1,12 @@
 //! `serve`: the resident service, made from the settings.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use super::collect::{self, Wanted};
 use super::{Format, status};
-use crate::config::{Fault, Settings};
+use crate::config::{Fault, Files, Settings};
 use crate::home::Home;
 use crate::serve::{self, Parts, Periodic};
 use crate::store;
@@ -14,7 +16,12 @@ use crate::store;
 /// # Errors
 ///
 /// Settings, a port that is taken, a file that cannot be read.
-pub fn run(listen: Option<&str>, settings: &Settings, home: &Home) -> Result<u8> {
+pub fn run(listen: Option<&str>, config: Option<&Path>, home: &Home) -> Result<u8> {
+    let files = Files::find(config, home);
+    // Before they are read: whoever changes them afterwards has files with another key.
+    let key = files.settled_key();
+    let settings = &files.load()?.settings;
+    let key = key.filter(|_| settings.are_in_the_files());
     home.enter()?;
     let mut serve = settings.serve.clone();
     if let Some(address) = listen {
@@ -22,6 +29,8 @@ pub fn run(listen: Option<&str>, settings: &Settings, home: &Home) -> Result<u8>
             .listen_on(address)
             .map_err(|why| Fault(format!("--listen: {why}")))?;
     }
+    let destination = settings.store.destination();
+    let destination = destination.map_err(|error| fault(&error))?;
     let parts = Parts {
         serve,
         site: settings
@@ -34,12 +43,10 @@ pub fn run(listen: Option<&str>, settings: &Settings, home: &Home) -> Result<u8>
         enricher: settings.enricher()?,
         filter: settings.filter(),
         home: home.clone(),
-        relay_key: settings.relay_key(
-            &settings
-                .store
-                .destination()
-                .map_err(|error| fault(&error))?,
-        ),
+        relay_keys: [settings.relay_key(&destination)]
+            .into_iter()
+            .chain(key)
+            .collect(),
         periodic: periodic(settings, home)?,
     };
     match serve::run(parts) {

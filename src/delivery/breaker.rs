@@ -23,10 +23,11 @@ impl Breaker {
         }
     }
 
-    /// The breaker of the hook's fast lane: open while `serve` does not answer at its socket.
-    pub fn of_relay(folder: &Path) -> Self {
+    /// The breaker of the hook's fast lane, in the state folder: open while `serve` does not answer at
+    /// its socket, whatever the destination.
+    pub fn of_relay(state: &Path) -> Self {
         Self {
-            path: folder.join("relay"),
+            path: state.join("relay"),
         }
     }
 
@@ -46,6 +47,11 @@ impl Breaker {
     /// its deadline and loses nothing.
     pub fn open(&self, why: &str, spool: &Spool) {
         note::write(spool, &self.path, &format!("{why}\n"));
+    }
+
+    /// Opens it in a folder that is there, as `open`.
+    pub fn open_here(&self, why: &str) {
+        note::replace(&self.path, &format!("{why}\n"));
     }
 
     /// Closes it: MongoDB has just answered.

@@ -14,12 +14,19 @@ use crate::spool::Spool;
 pub(super) fn write(spool: &Spool, path: &Path, text: &str) {
     if let Err(error) = spool.prepare() {
         log::warn!("{error}");
-    } else if let Err(error) = replace(path, text) {
+    } else {
+        replace(path, text);
+    }
+}
+
+/// As `write`, in a folder that is there.
+pub(super) fn replace(path: &Path, text: &str) {
+    if let Err(error) = try_replace(path, text) {
         log::warn!("cannot write {}: {error}", path.display());
     }
 }
 
-fn replace(path: &Path, text: &str) -> io::Result<()> {
+fn try_replace(path: &Path, text: &str) -> io::Result<()> {
     let mut options = OpenOptions::new();
     let options = options
         .write(true)

@@ -1,14 +1,15 @@
 //! The hook's end: connect without waiting, hand over, wait for the answer until the limit.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::time::Instant;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::sys::socket::{getsockopt, sockopt};
 
-use super::{ANSWER_HEAD, Answer, Duration, Frame, Key, Path, is_trusted};
+use super::{ANSWER_HEAD, Answer, Frame, Key, is_trusted, receive, send_all};
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -35,14 +36,60 @@ impl From<io::Error> for NoAnswer {
     }
 }
 
-/// Hands an alert over and waits for the answer, at most for so long in total.
-///
-/// # Errors
-///
-/// There is no clear answer; whether the alert was kept is not known.
-pub fn hand_over(path: &Path, frame: &Frame<'_>, within: Duration) -> Result<Answer, NoAnswer> {
-    let bytes = frame.encode().ok_or_else(|| broken("too large"))?;
-    converse(path, &bytes, Instant::now() + within)
+/// An alert that was handed over, and the way on which its answer comes.
+#[derive(Debug)]
+pub struct Conversation {
+    stream: UnixStream,
+}
+
+impl Conversation {
+    /// Hands an alert over.
+    ///
+    /// # Errors
+    ///
+    /// There is nobody to hand it to; whether the alert was kept all the same is not known.
+    pub fn begin(path: &Path, frame: &Frame<'_>, end: Instant) -> Result<Self, NoAnswer> {
+        let bytes = frame.encode().ok_or_else(|| broken("too large"))?;
+        Self::send(path, &bytes, end)
+    }
+
+    fn send(path: &Path, bytes: &[u8], end: Instant) -> Result<Self, NoAnswer> {
+        let stream = connect_at_once(path)?;
+        let peer = getsockopt(&stream, sockopt::PeerCredentials).map_err(io::Error::from)?;
+        if !is_trusted(peer.uid(), peer.gid()) {
+            return Err(broken("it belongs to another user"));
+        }
+        send_all(&stream, bytes, end)?;
+        Ok(Self { stream })
+    }
+
+    /// Waits for the answer. After `Late` one may wait again.
+    ///
+    /// # Errors
+    ///
+    /// There is no clear answer; whether the alert was kept is not known.
+    pub fn answer(&self, end: Instant) -> Result<Answer, NoAnswer> {
+        let mut head = [0; ANSWER_HEAD];
+        let begun = receive(&self.stream, &mut head, end)?;
+        self.rest(head.get_mut(begun..).unwrap_or_default(), begun, end)?;
+        let [code, _, low, high] = head;
+        let mut text = vec![0; usize::from(u16::from_le_bytes([low, high]))];
+        self.rest(&mut text, begun, end)?;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        Answer::read(code, text).ok_or_else(|| broken("an answer that is not known"))
+    }
+
+    /// Half an answer is not waited for a second time.
+    fn rest(&self, mut bytes: &mut [u8], mut read: usize, end: Instant) -> Result<(), NoAnswer> {
+        while !bytes.is_empty() {
+            if read == 0 {
+                return Err(broken("the connection has ended without an answer"));
+            }
+            read = receive(&self.stream, bytes, end).map_err(NoAnswer::Broken)?;
+            bytes = bytes.get_mut(read..).unwrap_or_default();
+        }
+        Ok(())
+    }
 }
 
 /// Whose settings the service at the socket has.
@@ -60,26 +107,11 @@ pub enum Terms {
 ///
 /// As `hand_over`.
 pub fn ask(path: &Path, key: Key, within: Duration) -> Result<Terms, NoAnswer> {
-    match converse(path, &key.question(), Instant::now() + within)? {
+    let end = Instant::now() + within;
+    match Conversation::send(path, &key.question(), end)?.answer(end)? {
         Answer::Elsewhere => Ok(Terms::Others),
         _ => Ok(Terms::Same),
     }
-}
-
-fn converse(path: &Path, bytes: &[u8], end: Instant) -> Result<Answer, NoAnswer> {
-    let mut stream = connect_at_once(path)?;
-    let peer = getsockopt(&stream, sockopt::PeerCredentials).map_err(io::Error::from)?;
-    if !is_trusted(peer.uid(), peer.gid()) {
-        return Err(broken("it belongs to another user"));
-    }
-    write(&mut stream, bytes, end)?;
-    let mut head = [0; ANSWER_HEAD];
-    read(&mut stream, &mut head, end)?;
-    let [code, _, low, high] = head;
-    let mut text = vec![0; usize::from(u16::from_le_bytes([low, high]))];
-    read(&mut stream, &mut text, end)?;
-    let text = String::from_utf8_lossy(&text).into_owned();
-    Answer::read(code, text).ok_or_else(|| broken("an answer that is not known"))
 }
 
 fn broken(why: &str) -> NoAnswer {
@@ -91,41 +123,5 @@ fn connect_at_once(path: &Path) -> io::Result<UnixStream> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
-    let stream = UnixStream::from(socket);
-    stream.set_nonblocking(false)?;
-    Ok(stream)
-}
-
-fn write(stream: &mut UnixStream, mut bytes: &[u8], end: Instant) -> io::Result<()> {
-    while !bytes.is_empty() {
-        stream.set_write_timeout(Some(left(end)?))?;
-        match stream.write(bytes) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-fn read(stream: &mut UnixStream, mut bytes: &mut [u8], end: Instant) -> io::Result<()> {
-    while !bytes.is_empty() {
-        stream.set_read_timeout(Some(left(end)?))?;
-        match stream.read(bytes) {
-            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(read) => bytes = bytes.get_mut(read..).unwrap_or_default(),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-fn left(end: Instant) -> io::Result<Duration> {
-    let left = end.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return Err(ErrorKind::TimedOut.into());
-    }
-    Ok(left)
+    Ok(UnixStream::from(socket))
 }

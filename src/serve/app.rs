@@ -15,9 +15,9 @@ use super::metrics::Metrics;
 use super::tokens::{TokenFile, Tokens};
 use super::{Fault, Parts, Settings};
 use crate::alert::enrich::Bands;
-use crate::relay;
 use crate::spool::Spool;
 use crate::store::Reader;
+use crate::{delivery, relay};
 
 /// The state of the routes: `State(app): Shared`.
 pub(super) type Shared = State<Arc<App>>;
@@ -34,8 +34,8 @@ pub(super) struct App {
     pub(super) reader: Reader,
     /// Where hooks hand their alerts over, if they do.
     pub(super) relay_path: Option<PathBuf>,
-    /// Stands for the settings that a hook has to share.
-    pub(super) relay_key: relay::Key,
+    /// Each stands for the settings that a hook has to share.
+    pub(super) relay_keys: Vec<relay::Key>,
     /// Takes alerts in.
     pub(super) ingest: Ingest,
     /// What waits on disk for this destination.
@@ -62,6 +62,9 @@ impl App {
         let destination = destination.map_err(|error| Fault::Settings(error.to_string()))?;
         let spool = Spool::new(parts.home.state(), &destination, &parts.spool);
         let bands = parts.enricher.bands().clone();
+        // In every other mode hooks go their own way, and whoever listens would listen in vain.
+        let is_auto = parts.delivery.mode == delivery::Mode::Auto;
+        let relay_path = parts.serve.relay_socket(&parts.home).filter(|_| is_auto);
         let ingest = Ingest::start(Setup {
             store: parts.store.clone(),
             spool: spool.clone(),
@@ -74,8 +77,8 @@ impl App {
         let tokens = TokenFile::of(parts.home.state());
         let tokens = Tokens::new(&parts.serve, tokens).map_err(Fault::Settings)?;
         Ok(Self {
-            relay_path: parts.serve.relay_socket(&parts.home),
-            relay_key: parts.relay_key,
+            relay_path,
+            relay_keys: parts.relay_keys,
             ingest: ingest.map_err(no_thread)?,
             tokens,
             rates: Rates::new(&parts.serve),

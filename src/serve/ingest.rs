@@ -8,7 +8,7 @@
 //! to its answer, and beyond that its sender waits a little and is then told to come again.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -33,6 +33,8 @@ pub(super) use tally::{Counts, Tally};
 
 /// How long an alert waits for room before its sender is told to come again.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How often a thread looks for room meanwhile.
+const PAUSE: Duration = Duration::from_millis(5);
 /// How long a stop waits for a batch from the spool, which stays there if need be.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// An alert holds its text, its document and, on its way into the spool, its record.
@@ -132,6 +134,16 @@ struct Waiting {
 }
 
 impl Waiting {
+    fn new(arrival: Arrival, room: OwnedSemaphorePermit) -> (Self, oneshot::Receiver<Taken>) {
+        let (answer, told) = oneshot::channel();
+        let waiting = Self {
+            arrival,
+            answer,
+            _room: room,
+        };
+        (waiting, told)
+    }
+
     fn tell(self, taken: Taken) {
         if self.answer.send(taken).is_err() {
             log::debug!("the sender of an alert has gone before its answer");
@@ -210,10 +222,16 @@ impl Ingest {
         self.counted(step.end().await)
     }
 
-    /// Takes an alert for the disk, which is sooner done; the forwarder brings it to MongoDB. What
-    /// is no alert is kept as a dead letter, as the hook does.
-    pub(super) async fn take_to_disk(&self, arrival: Arrival) -> Taken {
-        self.counted(self.to_disk(arrival).await)
+    /// Takes an alert for the disk, which is sooner done; `forward` brings it to MongoDB, as soon as
+    /// whoever waits for the answer has it. What is no alert is kept as a dead letter, as the hook
+    /// does. Blocks.
+    pub(super) fn take_to_disk(&self, arrival: Arrival) -> Taken {
+        self.counted(self.to_disk(arrival))
+    }
+
+    /// Something lies on the disk.
+    pub(super) fn forward(&self) {
+        self.shared.forwarder.bell().ring();
     }
 
     /// The counts so far.
@@ -249,32 +267,49 @@ impl Ingest {
         }
     }
 
-    async fn to_disk(&self, arrival: Arrival) -> Taken {
-        let Some((waiting, told)) = self.admit(arrival).await else {
+    fn to_disk(&self, arrival: Arrival) -> Taken {
+        let Some(room) = self.room_soon(arrival.pieces()) else {
             return Taken::Busy;
         };
-        let task = match self.shared.intake.judge(&waiting.arrival) {
+        let task = match self.shared.intake.judge(&arrival) {
             Ok(None) => Task::Keep,
             Ok(Some(why)) => return Taken::Filtered(why),
             Err(NotAnAlert::Empty) => return Taken::NotAnAlert(NotAnAlert::Empty.to_string()),
             Err(why) => Task::Bury(why),
         };
+        if matches!(task, Task::Keep)
+            && let Some(taken) = self.shared.lane.keep_now(&arrival)
+        {
+            return taken;
+        }
+        let (waiting, told) = Waiting::new(arrival, room);
         self.shared.lane.put([(waiting, task)]);
-        told.await.unwrap_or_else(|_| lost())
+        told.blocking_recv().unwrap_or_else(|_| lost())
     }
 
     async fn admit(&self, arrival: Arrival) -> Option<(Waiting, oneshot::Receiver<Taken>)> {
-        let pieces = arrival.pieces().min(self.shared.pieces);
         let room = Arc::clone(&self.shared.room);
-        let room = room.acquire_many_owned(u32::try_from(pieces).ok()?);
+        let room = room.acquire_many_owned(self.share(arrival.pieces())?);
         let room = tokio::time::timeout(PATIENCE, room).await.ok()?.ok()?;
-        let (answer, told) = oneshot::channel();
-        let waiting = Waiting {
-            arrival,
-            answer,
-            _room: room,
-        };
-        Some((waiting, told))
+        Some(Waiting::new(arrival, room))
+    }
+
+    /// As `admit`, on a thread that may wait.
+    fn room_soon(&self, pieces: usize) -> Option<OwnedSemaphorePermit> {
+        let share = self.share(pieces)?;
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let room = Arc::clone(&self.shared.room).try_acquire_many_owned(share);
+            if room.is_ok() || Instant::now() >= end {
+                return room.ok();
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// What an alert of this size holds; the largest have all of the room.
+    fn share(&self, pieces: usize) -> Option<u32> {
+        u32::try_from(pieces.min(self.shared.pieces)).ok()
     }
 
     fn counted(&self, taken: Taken) -> Taken {

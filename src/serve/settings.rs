@@ -119,7 +119,7 @@ impl Default for Settings {
 impl Settings {
     /// Where hooks hand their alerts over; none if they are not to.
     pub fn relay_socket(&self, home: &Home) -> Option<PathBuf> {
-        let own = || Some(home.wazuh()?.join("queue/sockets/custom-mongo"));
+        let own = || home.relay_socket();
         let socket = self.relay_socket.clone().or_else(own)?;
         (!socket.as_os_str().is_empty()).then_some(socket)
     }

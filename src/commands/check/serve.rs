@@ -47,6 +47,10 @@ pub(super) fn check_socket(findings: &mut Findings, settings: &Settings, place: 
     let Some(socket) = settings.serve.relay_socket(&place.home) else {
         return;
     };
+    if settings.delivery.mode != Mode::Auto {
+        let detail = "hooks go their own way: delivery.mode is not auto";
+        return findings.note("serve socket", detail);
+    }
     let expected = unit(place, UNIT);
     let shown = socket.display();
     let meta = match fs::symlink_metadata(&socket) {
@@ -102,15 +106,11 @@ fn ask(findings: &mut Findings, settings: &Settings, socket: &Path, place: &Plac
     };
     let shown = socket.display();
     let (detail, fix) = match relay::ask(socket, settings.relay_key(&destination), WITHIN) {
-        Ok(Terms::Same) if settings.delivery.mode == Mode::Auto => {
+        Ok(Terms::Same) => {
             return findings.good(
                 "serve socket",
                 format!("{shown} answers, with these settings"),
             );
-        }
-        Ok(Terms::Same) => {
-            let detail = "hooks do not use it: delivery.mode is not auto";
-            return findings.note("serve socket", detail);
         }
         Ok(Terms::Others) => (
             format!(

@@ -1,57 +1,114 @@
 //! The fast lane: hand the alert over to a `serve` on this host and go. Touches no driver, no
-//! journal and no enricher. A `serve` that once did not answer in time is left alone for a while,
-//! so that the calls behind do not wait for it as well.
+//! journal and no enricher, and at first not even the settings: `serve` has read the same files. A
+//! `serve` that once did not answer in time is left alone for a while, so that the calls behind do
+//! not wait for it as well.
 
 use std::time::{Duration, Instant};
 
 use crate::alert::enrich::Receipt;
-use crate::config::Settings;
+use crate::config::{Files, Settings};
 use crate::delivery::{Breaker, Mode};
 use crate::home::Home;
-use crate::relay::{self, Answer, Frame, NoAnswer};
-use crate::spool::Spool;
+use crate::relay::{Answer, Conversation, Frame, Key, NoAnswer};
 
 /// The share of the deadline that `serve` gets at most; the rest is for the call's own way.
 const SHARE: f32 = 0.4;
+/// What `serve` gets whatever the settings are: they allow no deadline of less than 100 ms.
+const SURE: Duration = Duration::from_millis(20);
 
-/// What `serve` says of the alert; none if the call goes its own way.
-pub(super) fn hand_over(
-    settings: &Settings,
-    home: &Home,
-    destination: &str,
-    raw: &[u8],
-    receipt: &Receipt<'_>,
-    deadline: Duration,
-    started: Instant,
-) -> Option<Answer> {
-    if settings.delivery.mode != Mode::Auto {
-        return None;
+/// An alert that goes this way.
+pub(super) struct Handover<'a> {
+    pub(super) home: &'a Home,
+    pub(super) raw: &'a [u8],
+    pub(super) receipt: &'a Receipt<'a>,
+    pub(super) started: Instant,
+}
+
+/// How it went with the settings unread.
+pub(super) enum Unread {
+    /// `serve` has decided.
+    Answered(Answer),
+    /// `serve` has the alert, and has not answered yet.
+    Waits(Conversation),
+    /// Not tried, or `serve` has other settings: they have to be read.
+    Untried,
+    /// The call goes its own way.
+    Refused,
+}
+
+impl Handover<'_> {
+    /// To a `serve` at the usual place that has read the same files.
+    pub(super) fn unread(&self) -> Unread {
+        let key = || Files::usual(self.home)?.key();
+        let (Some(socket), Some(key)) = (self.home.relay_socket(), key()) else {
+            return Unread::Untried;
+        };
+        if self.breaker().is_open() {
+            return Unread::Untried;
+        }
+        let end = self.started + SURE;
+        let conversation = match Conversation::begin(&socket, &self.frame(key), end) {
+            Ok(conversation) => conversation,
+            Err(NoAnswer::Broken(_)) => return Unread::Refused,
+            Err(NoAnswer::Absent | NoAnswer::Late) => return Unread::Untried,
+        };
+        match conversation.answer(end) {
+            Ok(Answer::Elsewhere) => Unread::Untried,
+            Err(NoAnswer::Late) => Unread::Waits(conversation),
+            answer => clear(answer).map_or(Unread::Refused, Unread::Answered),
+        }
     }
-    let socket = settings.serve.relay_socket(home)?;
-    let spool = Spool::new(home.state(), destination, &settings.spool);
-    let breaker = Breaker::of_relay(spool.folder());
-    let was_open = breaker.is_open();
-    if was_open && !breaker.claim_probe(settings.delivery.probe_every.0) {
-        return None;
+
+    /// To a `serve` that has the same settings, wherever they come from; or waits on for the one that
+    /// has the alert. None if the call goes its own way.
+    pub(super) fn with(
+        &self,
+        settings: &Settings,
+        destination: &str,
+        deadline: Duration,
+        waits: Option<Conversation>,
+    ) -> Option<Answer> {
+        let delivery = &settings.delivery;
+        let breaker = self.breaker();
+        let was_open = breaker.is_open();
+        if was_open && !breaker.claim_probe(delivery.probe_every.0) {
+            return None;
+        }
+        let end = self.started + delivery.relay_timeout.0.min(deadline.mul_f32(SHARE));
+        let answer = match waits {
+            Some(conversation) => conversation.answer(end),
+            None if delivery.mode == Mode::Auto => {
+                let socket = settings.serve.relay_socket(self.home)?;
+                let frame = self.frame(settings.relay_key(destination));
+                Conversation::begin(&socket, &frame, end).and_then(|begun| begun.answer(end))
+            }
+            None => return None,
+        };
+        match answer {
+            Err(NoAnswer::Late) => breaker.open_here("serve does not answer at its socket"),
+            _ if was_open => breaker.close(),
+            _ => {}
+        }
+        clear(answer)
     }
-    let frame = Frame {
-        key: settings.relay_key(destination),
-        received_at: receipt.received_at,
-        source: receipt.source.code(),
-        options: receipt.options,
-        raw,
-    };
-    let within = settings
-        .delivery
-        .relay_timeout
-        .0
-        .min(deadline.mul_f32(SHARE));
-    let answer = relay::hand_over(&socket, &frame, within.saturating_sub(started.elapsed()));
-    match answer {
-        Err(NoAnswer::Late) => breaker.open("serve does not answer at its socket", &spool),
-        _ if was_open => breaker.close(),
-        _ => {}
+
+    fn breaker(&self) -> Breaker {
+        Breaker::of_relay(self.home.state())
     }
+
+    fn frame(&self, key: Key) -> Frame<'_> {
+        Frame {
+            key,
+            received_at: self.receipt.received_at,
+            source: self.receipt.source.code(),
+            options: self.receipt.options,
+            raw: self.raw,
+        }
+    }
+}
+
+/// What decides; none if the call goes its own way.
+fn clear(answer: Result<Answer, NoAnswer>) -> Option<Answer> {
     match answer {
         Ok(Answer::Elsewhere) | Err(NoAnswer::Absent) => None,
         Ok(Answer::Refused(why)) => {

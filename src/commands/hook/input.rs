@@ -29,8 +29,9 @@ pub(super) fn read_alert(file: &OsString) -> Result<Vec<u8>, Failure> {
         ));
     }
     let name = Path::new(file).display();
-    let read = |file: File| -> io::Result<Vec<u8>> {
-        let mut raw = Vec::with_capacity(16 * 1024);
+    let read = |(file, size): (File, usize)| -> io::Result<Vec<u8>> {
+        // One byte more than it has, so that its end is seen without room for more.
+        let mut raw = Vec::with_capacity(size.min(alert::MAX_BYTES) + 1);
         let limit = u64::try_from(alert::MAX_BYTES).unwrap_or(u64::MAX);
         file.take(limit.saturating_add(1)).read_to_end(&mut raw)?;
         Ok(raw)
@@ -57,13 +58,15 @@ pub(super) fn read_alert(file: &OsString) -> Result<Vec<u8>, Failure> {
     Ok(raw)
 }
 
-/// Opens a plain file: a pipe that nobody writes to would hold up Wazuh for ever.
-fn open_file(path: &Path) -> io::Result<File> {
+/// Opens a plain file, and says how long it is: a pipe that nobody writes to would hold up Wazuh for
+/// ever.
+fn open_file(path: &Path) -> io::Result<(File, usize)> {
     let mut options = OpenOptions::new();
     let flags = OFlag::O_NONBLOCK.bits();
     let file = options.read(true).custom_flags(flags).open(path)?;
-    if file.metadata()?.is_file() {
-        Ok(file)
+    let meta = file.metadata()?;
+    if meta.is_file() {
+        Ok((file, usize::try_from(meta.len()).unwrap_or(usize::MAX)))
     } else {
         Err(io::Error::other("it is not a file"))
     }
@@ -75,7 +78,8 @@ pub(super) fn read_options(call: &Call) -> Vec<u8> {
         return Vec::new();
     };
     let mut options = Vec::new();
-    let read = open_file(path).and_then(|file| file.take(MAX_OPTIONS).read_to_end(&mut options));
+    let read =
+        open_file(path).and_then(|(file, _)| file.take(MAX_OPTIONS).read_to_end(&mut options));
     if let Err(error) = read {
         log::warn!("cannot read {}: {error}", path.display());
     }

@@ -1,11 +1,12 @@
-//! The disk's own thread: everything that has come while it wrote goes into the spool with one sync.
+//! The way to the disk. An alert that finds nobody writing is written by whoever brings it; what
+//! comes meanwhile waits for a thread that puts all of it into the spool with one sync.
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::{Setup, Taken, Waiting};
+use super::{Arrival, Setup, Taken, Waiting};
 use crate::alert::NotAnAlert;
 use crate::delivery::{self, Error, Kept};
 use crate::serve::forwarder::Bell;
@@ -28,9 +29,18 @@ pub(super) enum Task {
 
 type Job = (Waiting, Task);
 
+/// Whoever has it writes.
+#[derive(Debug)]
+struct Disk {
+    spool: Spool,
+    store: store::Settings,
+    bell: Arc<Bell>,
+}
+
 /// Hands alerts to the thread.
 #[derive(Debug)]
 pub(super) struct Lane {
+    disk: Arc<Mutex<Disk>>,
     jobs: Mutex<Option<Sender<Job>>>,
     ended: Mutex<Receiver<()>>,
 }
@@ -39,18 +49,33 @@ impl Lane {
     pub(super) fn start(setup: &Setup, bell: Arc<Bell>) -> std::io::Result<Self> {
         let (jobs, todo) = mpsc::channel();
         let (end, ended) = mpsc::channel();
-        let (spool, store) = (setup.spool.clone(), setup.store.clone());
+        let disk = Disk {
+            spool: setup.spool.clone(),
+            store: setup.store.clone(),
+            bell,
+        };
+        let (disk, spool) = (Arc::new(Mutex::new(disk)), setup.spool.clone());
+        let writing = Arc::clone(&disk);
         let work = move || {
-            run(&todo, &spool, &store, &bell);
+            run(&todo, &spool, &writing);
             drop(end);
         };
         thread::Builder::new()
             .name("spool".to_owned())
             .spawn(work)?;
         Ok(Self {
+            disk,
             jobs: Mutex::new(Some(jobs)),
             ended: Mutex::new(ended),
         })
+    }
+
+    /// Writes an alert on this thread, and wakes nobody for it; none while others write.
+    pub(super) fn keep_now(&self, arrival: &Arrival) -> Option<Taken> {
+        let disk = self.disk.try_lock().ok()?;
+        disk.name();
+        let kept = disk.spool.put(&entry(arrival));
+        Some(kept.map_or_else(|why| Taken::Failed(why.to_string()), |_| Taken::Spooled))
     }
 
     pub(super) fn put(&self, jobs: impl IntoIterator<Item = Job>) {
@@ -80,7 +105,14 @@ impl Lane {
     }
 }
 
-fn run(todo: &Receiver<Job>, spool: &Spool, store: &store::Settings, bell: &Bell) {
+impl Disk {
+    /// Says to people which destination this is.
+    fn name(&self) {
+        delivery::write_destination_name(&self.spool, &self.store);
+    }
+}
+
+fn run(todo: &Receiver<Job>, spool: &Spool, disk: &Mutex<Disk>) {
     while let Ok(first) = todo.recv() {
         let mut keep = Vec::new();
         let more = std::iter::from_fn(|| todo.try_recv().ok());
@@ -92,9 +124,10 @@ fn run(todo: &Receiver<Job>, spool: &Spool, store: &store::Settings, bell: &Bell
             }
         }
         if !keep.is_empty() {
-            delivery::write_destination_name(spool, store);
+            let disk = disk.lock().unwrap_or_else(PoisonError::into_inner);
+            disk.name();
             put(spool, keep);
-            bell.ring();
+            disk.bell.ring();
         }
     }
 }
@@ -102,7 +135,11 @@ fn run(todo: &Receiver<Job>, spool: &Spool, store: &store::Settings, bell: &Bell
 fn put(spool: &Spool, waiting: Vec<Waiting>) {
     let mut rest = waiting.into_iter();
     while rest.len() > 0 {
-        let entries: Vec<_> = rest.as_slice().iter().map(entry).collect();
+        let entries: Vec<_> = rest
+            .as_slice()
+            .iter()
+            .map(|waiting| entry(&waiting.arrival))
+            .collect();
         let PutAll { kept, refused } = spool.put_all(&entries);
         rest.by_ref()
             .take(kept.len())
@@ -117,8 +154,7 @@ fn put(spool: &Spool, waiting: Vec<Waiting>) {
     }
 }
 
-fn entry(waiting: &Waiting) -> spool::EntryRef<'_> {
-    let arrival = &waiting.arrival;
+fn entry(arrival: &Arrival) -> spool::EntryRef<'_> {
     spool::EntryRef {
         received_at_ms: arrival.received_at,
         source: arrival.source.code(),
