@@ -18,6 +18,7 @@ mod certificates;
 mod database;
 mod files;
 mod ossec_conf;
+mod replica_set;
 mod running;
 
 /// The block that the README shows, in a root element of its own before all others.
