@@ -20,6 +20,7 @@ mod files;
 mod ossec_conf;
 mod replica_set;
 mod running;
+mod server;
 
 /// The block that the README shows, in a root element of its own before all others.
 const BLOCK: &str = "<ossec_config>
