@@ -1,10 +1,14 @@
-//! The server itself: its release.
+//! The server itself: its release and its clock.
+
+use std::path::PathBuf;
+use std::process::Command;
 
 use mongodb::bson::doc;
 
 use super::database::store;
 use super::{assert_good, good, only_of};
 use crate::mongod::{Mongod, Setup};
+use crate::scratch;
 use crate::wazuh::Wazuh;
 
 /// The driver refuses 4.2 and takes 4.4. The upgrade is MongoDB's own: from one release to the next,
@@ -33,4 +37,60 @@ fn assert_is_too_old(wazuh: &Wazuh) {
     let fault = only_of(wazuh, "mongodb version");
     assert!(fault.detail.contains("older than MongoDB 5.0"), "{fault:?}");
     assert_eq!(fault.fix, "MongoDB 5.0 or newer is needed");
+}
+
+/// A mongod whose every look at the clock is an hour ahead, and the same one with the right time.
+#[test]
+fn a_clock_that_is_wrong_is_a_fault_until_it_is_set() {
+    let ahead = Setup {
+        environment: vec![format!("LD_PRELOAD={}", an_hour_ahead().display())],
+        ..Setup::default()
+    };
+    let server = Mongod::start_with(ahead);
+    let wazuh = store(&server.uri(), "");
+    let fault = only_of(&wazuh, "mongodb clock");
+    let (off, _) = fault.detail.split_once(" ms off").unwrap();
+    let off: i64 = off.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!((-3_600_000..-3_590_000).contains(&off), "{fault:?}");
+    assert!(fault.fix.contains("set-ntp true"), "{fault:?}");
+    let server = server.restarted_with(Setup::default());
+    assert_good(&wazuh);
+    good(&wazuh.json("check"), "mongodb clock");
+    drop(server);
+}
+
+/// A library in front of libc. It asks the kernel itself, since mongod looks at the clock before
+/// anything is set up by which libc's own could be found.
+const AHEAD: &str = "
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int failed = syscall(SYS_clock_gettime, clock, now);
+    if (!failed && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
+        now->tv_sec += 3600;
+    return failed;
+}
+
+int gettimeofday(struct timeval *now, void *zone) {
+    int failed = syscall(SYS_gettimeofday, now, zone);
+    if (!failed)
+        now->tv_sec += 3600;
+    return failed;
+}
+";
+
+/// By the compiler that links Rust's own programs.
+fn an_hour_ahead() -> PathBuf {
+    let folder = scratch::fresh("clock");
+    let (source, library) = (folder.join("ahead.c"), folder.join("ahead.so"));
+    std::fs::write(&source, AHEAD).unwrap();
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-o"])
+        .args([&library, &source]);
+    let output = cc.output().expect("cc runs");
+    assert!(output.status.success(), "{output:?}");
+    library
 }
