@@ -104,6 +104,19 @@ fn a_login_that_is_missing_or_wrong_and_a_role_that_is_too_small_are_told_apart(
         fault.fix.contains("authSource") && !format!("{fault:?}").contains("guessed"),
         "{fault:?}"
     );
+    run(
+        &root,
+        doc! { "createUser": "nobody", "pwd": "hush", "roles": [] },
+    );
+    let nobody = store(&uri("nobody:hush@"), "");
+    assert!(
+        only_of(&nobody, "mongodb role")
+            .fix
+            .contains("mongodb-role.js")
+    );
+    let role = doc! { "grantRolesToUser": "nobody", "roles": ["readWrite"] };
+    run(&root, role);
+    assert_good(&nobody);
     let reader = store(&uri("reader:hush@"), "");
     let fault = only_of(&reader, "mongodb role");
     assert!(fault.fix.contains("mongodb-role.js"), "{fault:?}");

@@ -1,10 +1,13 @@
 //! The replica set: its name, the members that it speaks of, and whether it has a primary.
 
+use std::time::Duration;
+
 use mongodb::bson::doc;
 
 use super::database::store;
 use super::{assert_good, faults, note, only_of};
 use crate::mongod::{self, Mongod, Setup};
+use crate::proxy::Proxy;
 use crate::webhook::until;
 
 #[test]
@@ -87,11 +90,51 @@ fn a_member_that_this_host_cannot_reach_is_named() {
     assert!(said.detail.contains(&away), "{said:?}");
 }
 
+/// A firewall, or a name that only the members know: the connection string leads to the server, which
+/// sends every client elsewhere.
+#[test]
+fn a_primary_that_cannot_be_reached_under_its_own_name_is_a_fault() {
+    let server = member();
+    let door = Proxy::to(server.port);
+    let name = format!("127.0.0.1:{}", door.port);
+    let members = doc! { "_id": "named", "members": [{ "_id": 0, "host": &name }] };
+    server.admin(doc! { "replSetInitiate": members });
+    until("there is a primary", || is_primary(&server));
+    let uri = format!("mongodb://127.0.0.1:{}/?replicaSet=named", server.port);
+    let wazuh = store(&uri, "");
+    assert_good(&wazuh);
+    let port = door.port;
+    door.close();
+    let fault = only_of(&wazuh, "mongodb member");
+    assert!(fault.detail.contains(&name), "{fault:?}");
+    assert!(fault.fix.contains("firewall"), "{fault:?}");
+    let _open = Proxy::at(port, server.port);
+    assert_good(&wazuh);
+}
+
+/// The others still take it for the primary, and it takes connections: only a question shows it.
+#[test]
+fn a_primary_that_does_not_answer_is_a_fault_until_it_does() {
+    let (server, other) = (member(), member());
+    initiate_two(&server, &other, Duration::from_secs(60));
+    let uri = format!(
+        "mongodb://127.0.0.1:{},127.0.0.1:{}/?replicaSet=named",
+        other.port, server.port
+    );
+    let wazuh = store(&uri, "");
+    server.freeze();
+    let fault = only_of(&wazuh, "mongodb");
+    server.thaw();
+    assert!(fault.fix.contains("is there a primary"), "{fault:?}");
+    until("it is the primary", || is_primary(&server));
+    assert_good(&wazuh);
+}
+
 /// Two that vote need both: the one that is left can be read, and takes nothing.
 #[test]
 fn a_set_without_a_primary_is_mended_by_the_member_that_its_status_names() {
     let (server, other) = (member(), member());
-    initiate_two(&server, &other);
+    initiate_two(&server, &other, Duration::from_secs(1));
     let uri = format!(
         "mongodb://127.0.0.1:{},127.0.0.1:{}/?replicaSet=named",
         server.port, other.port
@@ -130,17 +173,23 @@ fn member() -> Mongod {
     })
 }
 
-/// The first becomes the primary, and neither waits long for the other.
-fn initiate_two(first: &Mongod, second: &Mongod) {
+/// The first becomes the primary; whoever is not heard of for `patience` is given up.
+fn initiate_two(first: &Mongod, second: &Mongod, patience: Duration) {
     let name = |server: &Mongod| format!("127.0.0.1:{}", server.port);
     let members = [
         doc! { "_id": 0, "host": name(first) },
         doc! { "_id": 1, "host": name(second), "priority": 0 },
     ];
-    let settings = doc! { "electionTimeoutMillis": 1000, "heartbeatIntervalMillis": 500 };
+    let patience = i64::try_from(patience.as_millis()).unwrap();
+    let settings = doc! { "electionTimeoutMillis": patience, "heartbeatIntervalMillis": 500 };
     let config = doc! { "_id": "named", "members": members.to_vec(), "settings": settings };
     first.admin(doc! { "replSetInitiate": config });
-    until("there is a primary", || is_primary(first));
+    until("there is a primary", || {
+        // Sooner than by that patience; refused until it has read its configuration.
+        let step_up = doc! { "replSetStepUp": 1 };
+        first.database("admin").run_command(step_up).run().ok();
+        is_primary(first)
+    });
     until("the other one follows", || {
         let hello = second.admin(doc! { "hello": 1 });
         matches!(hello.get_bool("secondary"), Ok(true))

@@ -1,14 +1,11 @@
 //! The server itself: its release and its clock.
 
-use std::path::PathBuf;
-use std::process::Command;
-
 use mongodb::bson::doc;
 
 use super::database::store;
 use super::{assert_good, good, only_of};
+use crate::clock;
 use crate::mongod::{Mongod, Setup};
-use crate::scratch;
 use crate::wazuh::Wazuh;
 
 /// The driver refuses 4.2 and takes 4.4. The upgrade is MongoDB's own: from one release to the next,
@@ -43,7 +40,7 @@ fn assert_is_too_old(wazuh: &Wazuh) {
 #[test]
 fn a_clock_that_is_wrong_is_a_fault_until_it_is_set() {
     let ahead = Setup {
-        environment: vec![format!("LD_PRELOAD={}", an_hour_ahead().display())],
+        environment: vec![format!("LD_PRELOAD={}", clock::off_by(3600).display())],
         ..Setup::default()
     };
     let server = Mongod::start_with(ahead);
@@ -57,40 +54,4 @@ fn a_clock_that_is_wrong_is_a_fault_until_it_is_set() {
     assert_good(&wazuh);
     good(&wazuh.json("check"), "mongodb clock");
     drop(server);
-}
-
-/// A library in front of libc. It asks the kernel itself, since mongod looks at the clock before
-/// anything is set up by which libc's own could be found.
-const AHEAD: &str = "
-#include <sys/syscall.h>
-#include <sys/time.h>
-#include <time.h>
-#include <unistd.h>
-
-int clock_gettime(clockid_t clock, struct timespec *now) {
-    int failed = syscall(SYS_clock_gettime, clock, now);
-    if (!failed && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
-        now->tv_sec += 3600;
-    return failed;
-}
-
-int gettimeofday(struct timeval *now, void *zone) {
-    int failed = syscall(SYS_gettimeofday, now, zone);
-    if (!failed)
-        now->tv_sec += 3600;
-    return failed;
-}
-";
-
-/// By the compiler that links Rust's own programs.
-fn an_hour_ahead() -> PathBuf {
-    let folder = scratch::fresh("clock");
-    let (source, library) = (folder.join("ahead.c"), folder.join("ahead.so"));
-    std::fs::write(&source, AHEAD).unwrap();
-    let mut cc = Command::new("cc");
-    cc.args(["-shared", "-fPIC", "-o"])
-        .args([&library, &source]);
-    let output = cc.output().expect("cc runs");
-    assert!(output.status.success(), "{output:?}");
-    library
 }
