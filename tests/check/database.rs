@@ -1,7 +1,12 @@
 //! MongoDB, step by step: the first that fails is the only one that is told.
 
+use std::iter;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
 use mongodb::bson::{Document, doc};
 use mongodb::sync::Client;
+use nix::sys::socket::{Backlog, listen};
 
 use super::{assert_good, faults, good, note, only_of};
 use crate::mongod::{self, Mongod, Setup};
@@ -45,6 +50,32 @@ fn a_server_that_is_not_started_is_named_by_its_port_and_start_mends_it() {
     );
     fault.run();
     assert_good(&wazuh);
+}
+
+/// What a firewall does: the connection is neither taken nor refused.
+#[test]
+fn a_port_that_says_nothing_is_told_from_one_that_refuses() {
+    let port = mongod::free_port();
+    let (closed, waiting) = closed_door(port);
+    let wazuh = store(&format!("mongodb://127.0.0.1:{port}/"), "");
+    let fault = only_of(&wazuh, "mongodb tcp");
+    let named = format!("let this host reach port {port} of 127.0.0.1 (firewall, route)");
+    assert!(fault.fix.starts_with(&named), "{fault:?}");
+    drop((closed, waiting));
+    let _open = Proxy::at(port, mongod::shared().port);
+    let uri = format!("mongodb://127.0.0.1:{port}/?directConnection=true");
+    assert_good(&store(&uri, ""));
+}
+
+/// Nobody accepts there, and those who wait leave no room for another.
+fn closed_door(port: u16) -> (TcpListener, Vec<TcpStream>) {
+    let door = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    // Again, for a shorter queue.
+    listen(&door, Backlog::new(1).unwrap()).unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let soon = Duration::from_millis(200);
+    let knock = || TcpStream::connect_timeout(&address, soon);
+    (door, iter::from_fn(|| knock().ok()).collect())
 }
 
 #[test]
