@@ -175,6 +175,8 @@ fn a_copied_certificate_without_its_key_opens_nothing() {
     let fault = fault(&manager.wazuh.json("check"), "wazuh_api");
     assert!(fault.contains("TLS failed"), "{fault}");
     assert_eq!((manager.asked(), manager.tls.handshakes()), (0, through));
+    manager.tls.show(&manager.first);
+    assert_eq!(manager.wazuh.json("check")["ok"], true);
 }
 
 #[test]

@@ -91,6 +91,8 @@ fn a_good_certificate_is_shown_with_its_names_and_its_last_day() {
         note(&check, "mongodb tls").fix.contains("renew"),
         "{check:#}"
     );
+    site.tls.show(&path(&site.folder, "server"));
+    good(&wazuh.json("check"), "mongodb tls");
 }
 
 #[test]

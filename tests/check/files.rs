@@ -7,8 +7,9 @@ use std::os::unix::process::CommandExt;
 use nix::unistd::geteuid;
 use serde_json::Value;
 
-use super::{Installed, mode, only, read};
+use super::{Installed, assert_good, mode, only, only_of, read};
 use crate::manager_root::ManagerRoot;
+use crate::wazuh::Wazuh;
 use crate::{mongod, scratch};
 
 #[test]
@@ -141,6 +142,26 @@ fn a_variable_that_cannot_be_read_is_named() {
     assert!(fault.detail.contains("[spool] max_size"), "{fault:?}");
     assert!(fault.fix.contains("or the variable"), "{fault:?}");
     assert_eq!(super::faults(&check("1 GiB")), []);
+}
+
+/// Without a file: as the Python service was set up.
+#[test]
+fn settings_of_the_environment_alone_are_corrected_there() {
+    let mut wazuh = Wazuh::new("check_environment");
+    fs::remove_file(wazuh.home.join("etc/custom-mongo.toml")).unwrap();
+    let uri = mongod::shared().uri();
+    let set = |wazuh: &mut Wazuh, uri: &str, reserve: &str| {
+        let reserve = ("CUSTOM_MONGO_SPOOL__DISK_RESERVE", reserve.to_owned());
+        wazuh.environment = vec![("MONGO_URI", uri.to_owned()), reserve];
+    };
+    set(&mut wazuh, &format!("{uri}&compressors=zlib"), "0 %");
+    let fault = only_of(&wazuh, "store.uri");
+    assert!(fault.fix.starts_with("correct MONGO_URI"), "{fault:?}");
+    set(&mut wazuh, &uri, "much");
+    let fault = only_of(&wazuh, "settings");
+    assert!(fault.fix.starts_with("correct the variable"), "{fault:?}");
+    set(&mut wazuh, &uri, "0 %");
+    assert_good(&wazuh);
 }
 
 #[test]

@@ -20,11 +20,12 @@ fn one_member_that_is_away_is_a_note_and_the_set_works() {
     );
     let check = store(&uri, "").json("check");
     assert_eq!(faults(&check), [], "{check:#}");
-    assert!(
-        note(&check, "mongodb tcp")
-            .detail
-            .contains(&away.to_string())
-    );
+    let said = note(&check, "mongodb tcp");
+    assert!(said.detail.contains(&away.to_string()), "{said:?}");
+    assert!(said.fix.contains("start mongod"), "{said:?}");
+    let _started = Proxy::at(away, server.port);
+    let check = store(&uri, "").json("check");
+    assert!(!check.to_string().contains("start mongod"), "{check:#}");
 }
 
 #[test]
@@ -81,13 +82,17 @@ fn a_member_that_this_host_cannot_reach_is_named() {
         .clone();
     let version = config.get_i32("version").unwrap();
     config.insert("version", version + 1);
-    let away = format!("localhost:{}", mongod::free_port());
+    let port = mongod::free_port();
+    let away = format!("localhost:{port}");
     let member = doc! { "_id": 1, "host": &away, "votes": 0, "priority": 0 };
     config.get_array_mut("members").unwrap().push(member.into());
     server.admin(doc! { "replSetReconfig": config, "force": true });
     let check = store(&uri, "").json("check");
     let said = note(&check, "mongodb member");
     assert!(said.detail.contains(&away), "{said:?}");
+    let _reached = Proxy::at(port, server.port);
+    let check = store(&uri, "").json("check");
+    assert!(!check.to_string().contains("mongodb member"), "{check:#}");
 }
 
 /// A firewall, or a name that only the members know: the connection string leads to the server, which

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
+use std::path::Path;
 
 use nix::unistd::geteuid;
 
@@ -148,15 +149,29 @@ fn a_spool_that_cannot_be_read_is_given_back() {
     assert!(fault.fix.contains("spool drain --from"), "{fault:?}");
 }
 
-/// What a command does that root runs past our own, which gives root's rights up first.
+#[test]
+fn tokens_that_cannot_be_read_are_given_back() {
+    let installed = Installed::new("check_tokens");
+    let made = installed.run(&["token", "new", "--name", "reader", "--scope", "read"]);
+    assert!(made.status.success(), "{made:?}");
+    let tokens = installed.host.path("var/db/custom-mongo/tokens.json");
+    close(&tokens);
+    let fault = installed.mended_by_its_command("serve");
+    assert!(fault.detail.contains("tokens.json"), "{fault:?}");
+}
+
+/// As what root did by hand leaves it: our own commands give root's rights up first.
 fn close_the_spool(installed: &Installed) {
     let spools = installed.host.path("var/db/custom-mongo/spool");
     for spool in fs::read_dir(spools).unwrap() {
-        let spool = spool.unwrap().path();
-        mode(&spool, 0o000);
-        if geteuid().is_root() {
-            chown(&spool, Some(0), Some(0)).unwrap();
-        }
+        close(&spool.unwrap().path());
+    }
+}
+
+fn close(path: &Path) {
+    mode(path, 0o000);
+    if geteuid().is_root() {
+        chown(path, Some(0), Some(0)).unwrap();
     }
 }
 

@@ -109,8 +109,8 @@ fn open_way(place: &Place) -> String {
     }
 }
 
-/// Gives back whatever is in it.
-fn reopen(place: &Place) -> String {
+/// The command that gives back whatever is in it.
+pub(super) fn reopen(place: &Place) -> String {
     let (path, owner) = (quoted(place.home.state()), place.user_and_group());
     format!("chown -hR {owner} {path} && chmod -R u+rwX {path}")
 }
