@@ -112,7 +112,7 @@ fn open_way(place: &Place) -> String {
 /// The command that gives back whatever is in it.
 pub(super) fn reopen(place: &Place) -> String {
     let (path, owner) = (quoted(place.home.state()), place.user_and_group());
-    format!("chown -hR {owner} {path} && chmod -R u+rwX {path}")
+    format!("chmod -R u+rwX {path} && chown -hR {owner} {path}")
 }
 
 fn make(place: &Place) -> String {
