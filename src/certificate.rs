@@ -213,9 +213,18 @@ fn judge(error: rustls::Error) -> Judgement {
         Why::Expired | Why::ExpiredContext { .. } => Judgement::Expired,
         Why::NotValidYet | Why::NotValidYetContext { .. } => Judgement::NotYet,
         Why::NotValidForName => Judgement::OtherName(Vec::new()),
-        Why::NotValidForNameContext { presented, .. } => Judgement::OtherName(presented),
+        Why::NotValidForNameContext { presented, .. } => {
+            Judgement::OtherName(presented.iter().map(|name| bare(name)).collect())
+        }
         // An authority has the issuer's name, and another key.
         Why::UnknownIssuer | Why::BadSignature => Judgement::UnknownIssuer,
         other => Judgement::Bad(other.to_string()),
     }
+}
+
+/// rustls writes `DnsName("localhost")`.
+fn bare(name: &str) -> String {
+    let inner = name.split_once('(');
+    let inner = inner.and_then(|(_, rest)| rest.strip_suffix(')'));
+    inner.unwrap_or(name).trim_matches('"').to_owned()
 }

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
 
@@ -17,8 +17,13 @@ use crate::{call, mongod, scratch};
 mod certificates;
 mod database;
 mod files;
+mod integration;
 mod ossec_conf;
+mod replica_set;
 mod running;
+mod server;
+mod state;
+mod units;
 
 /// The block that the README shows, in a root element of its own before all others.
 const BLOCK: &str = "<ossec_config>
@@ -183,6 +188,10 @@ fn good(check: &Value, name: &str) -> String {
         .detail
 }
 
+fn mode(path: &Path, bits: u32) {
+    fs::set_permissions(path, PermissionsExt::from_mode(bits)).expect("a mode");
+}
+
 /// Where the fault lies in a home without a manager.
 #[track_caller]
 fn only_of(wazuh: &Wazuh, name: &str) -> Fault {
@@ -207,7 +216,7 @@ static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
         let (_, group) = ManagerRoot::wazuh();
         std::os::unix::fs::chown(&copy, Some(0), Some(group)).expect("an owner");
     }
-    fs::set_permissions(&copy, PermissionsExt::from_mode(0o750)).expect("a mode");
+    mode(&copy, 0o750);
     copy
 });
 

@@ -12,6 +12,7 @@ mod api_data;
 mod background;
 mod call;
 mod certificate;
+mod clock;
 mod http;
 mod json;
 mod lossless;

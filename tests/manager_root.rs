@@ -229,18 +229,21 @@ impl ManagerRoot {
 
     /// A shell and its libraries, so that `wazuh-integratord -t` runs with this folder as its root.
     pub(crate) fn with_shell(self) -> Self {
-        let output = Command::new("ldd").arg("/bin/sh").output().expect("ldd");
+        self.bring("/bin/sh");
+        fs::create_dir_all(self.here("/bin")).expect("a folder");
+        fs::copy("/bin/sh", self.here("/bin/sh")).expect("a copy of the shell");
+        self
+    }
+
+    /// The libraries of a program, so that it runs with this folder as its root.
+    pub(crate) fn bring(&self, program: impl AsRef<std::ffi::OsStr>) {
+        let output = Command::new("ldd").arg(program).output().expect("ldd");
         let text = String::from_utf8(output.stdout).expect("text");
-        let words = text.split_whitespace();
-        for file in words
-            .filter(|word| word.starts_with('/'))
-            .chain(["/bin/sh"])
-        {
+        for file in text.split_whitespace().filter(|word| word.starts_with('/')) {
             let copy = self.here(file);
             fs::create_dir_all(copy.parent().expect("a folder")).expect("a folder");
-            fs::copy(file, copy).expect("a copy of the shell's parts");
+            fs::copy(file, copy).expect("a copy of a library");
         }
-        self
     }
 
     /// The host has no systemd.

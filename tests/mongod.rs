@@ -15,15 +15,16 @@ use nix::unistd::Pid;
 
 use crate::scratch;
 
-/// Ends mongod at end-of-file; the word `keep` leaves its folder for a restart.
+/// Kills mongod at end-of-file; the words `keep` and `end` leave its folder for a restart, and `end`
+/// lets it shut down.
 const KEEPER: &str = r#"
 folder=$0
 "$@" </dev/null >>"$folder/log" 2>&1 &
 echo $!
 read -r word
-kill -9 $!
+[ "$word" = end ] && kill $! || kill -9 $!
 wait $!
-[ "$word" = keep ] || rm -rf "$folder""#;
+[ -n "$word" ] || rm -rf "$folder""#;
 
 /// How a server differs from a plain one.
 #[derive(Clone, Default)]
@@ -32,6 +33,10 @@ pub(crate) struct Setup {
     pub(crate) arguments: Vec<String>,
     /// What a client must add to the URI to be let in, with a `&` at the end (`tls=true&`).
     pub(crate) options: String,
+    /// One that `packaging/mongod` knows, instead of the server that all tests use.
+    pub(crate) release: Option<&'static str>,
+    /// What is in its environment beside ours, `NAME=value`.
+    pub(crate) environment: Vec<String>,
 }
 
 pub(crate) struct Mongod {
@@ -67,17 +72,12 @@ impl Mongod {
 
     pub(crate) fn start_with(setup: Setup) -> Self {
         let (port, folder) = (free_port(), scratch::fresh("mongod"));
-        let uri = format!(
-            "mongodb://127.0.0.1:{port}/?{}directConnection=true&serverSelectionTimeoutMS=500",
-            setup.options
-        );
-        let client = Client::with_uri_str(uri).expect("a client for the test's own mongod");
         let mongod = Self {
             port,
+            client: client(port, &setup),
             setup,
             folder,
             process: Mutex::new(None),
-            client,
         };
         mongod.start();
         mongod
@@ -135,9 +135,24 @@ impl Mongod {
 
     /// Kills mongod like a power cut does; the port refuses from now on.
     pub(crate) fn stop(&self) {
+        self.tell("keep");
+    }
+
+    /// Shuts it down, and starts it with its data and on its port in another way: an upgrade, a mended
+    /// clock.
+    pub(crate) fn restarted_with(mut self, setup: Setup) -> Self {
+        self.tell("end");
+        // The driver keeps what it knew of the server before.
+        self.client = client(self.port, &setup);
+        self.setup = setup;
+        self.start();
+        self
+    }
+
+    fn tell(&self, word: &str) {
         if let Some(mut process) = self.process.lock().unwrap().take() {
             let mut stdin = process.keeper.stdin.take().expect("a pipe");
-            writeln!(stdin, "keep").expect("the keeper of mongod is alive");
+            writeln!(stdin, "{word}").expect("the keeper of mongod is alive");
             process.keeper.wait().expect("the keeper of mongod ends");
         }
     }
@@ -179,16 +194,11 @@ impl Mongod {
     fn command_line(&self) -> Vec<String> {
         let folder = self.folder.display().to_string();
         let port = self.port.to_string();
-        let mut line: Vec<String> = [
-            &folder,
-            BINARY.as_str(),
-            "--dbpath",
-            &folder,
-            "--port",
-            &port,
-        ]
-        .map(Into::into)
-        .into();
+        let mut line = vec![folder.clone(), "env".to_owned()];
+        line.extend(self.setup.environment.clone());
+        let binary = self.setup.release.map(|release| found(&[release]));
+        line.push(binary.unwrap_or_else(|| BINARY.clone()));
+        line.extend(["--dbpath", &folder, "--port", &port].map(Into::into));
         line.extend(FIXED.map(Into::into));
         if self.setup.replica_set {
             line.extend(["--replSet", "rs0", "--oplogSize", "64"].map(Into::into));
@@ -206,6 +216,8 @@ impl Mongod {
                 .run();
             match hello {
                 Ok(hello) if ready(&hello) => return,
+                // Too old for the driver: no more can be asked of it.
+                Err(error) if error.to_string().contains("reports wire version") => return,
                 answer if begun.elapsed() > Duration::from_secs(60) => {
                     let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
                     let tail = log.lines().rev().take(5).collect::<Vec<_>>().join("\n");
@@ -237,9 +249,12 @@ const FIXED: [&str; 8] = [
     "diagnosticDataCollectionEnabled=false",
 ];
 
-static BINARY: LazyLock<String> = LazyLock::new(|| {
+static BINARY: LazyLock<String> = LazyLock::new(|| found(&[]));
+
+fn found(release: &[&str]) -> String {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/mongod");
     let output = Command::new(script)
+        .args(release)
         .output()
         .expect("packaging/mongod runs");
     let said = String::from_utf8_lossy(&output.stderr);
@@ -248,7 +263,15 @@ static BINARY: LazyLock<String> = LazyLock::new(|| {
         "the tests need a real mongod. {said}"
     );
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
-});
+}
+
+fn client(port: u16, setup: &Setup) -> Client {
+    let uri = format!(
+        "mongodb://127.0.0.1:{port}/?{}directConnection=true&serverSelectionTimeoutMS=500",
+        setup.options
+    );
+    Client::with_uri_str(uri).expect("a client for the test's own mongod")
+}
 
 /// Below the range that the kernel gives to outgoing connections, so that nobody takes the port of
 /// a server that a test has stopped.

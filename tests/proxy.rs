@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -30,22 +30,31 @@ pub(crate) struct Proxy {
 struct State {
     upstream: u16,
     mode: Mutex<Mode>,
+    closed: AtomicBool,
     accepted: AtomicUsize,
 }
 
 impl Proxy {
     pub(crate) fn to(upstream: u16) -> Self {
-        let port = mongod::free_port();
+        Self::at(mongod::free_port(), upstream)
+    }
+
+    /// On this port.
+    pub(crate) fn at(port: u16, upstream: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port for the proxy");
         let mode = Mutex::new(Mode::Pass);
         let state = Arc::new(State {
             upstream,
             mode,
+            closed: AtomicBool::new(false),
             accepted: AtomicUsize::new(0),
         });
         let served = Arc::clone(&state);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
+                if served.closed.load(Ordering::SeqCst) {
+                    return;
+                }
                 served.accepted.fetch_add(1, Ordering::SeqCst);
                 let state = Arc::clone(&served);
                 thread::spawn(move || state.serve(&client));
@@ -60,6 +69,15 @@ impl Proxy {
 
     pub(crate) fn set(&self, mode: Mode) {
         *self.state.mode.lock().unwrap() = mode;
+    }
+
+    /// Gives the port back: whoever knocks from now on is refused.
+    pub(crate) fn close(self) {
+        self.state.closed.store(true, Ordering::SeqCst);
+        // Wakes the thread that accepts.
+        while TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// How often anybody has connected.

@@ -123,6 +123,42 @@ fn a_pin_counts_before_what_was_trusted_whatever_name_and_date_say() {
 }
 
 #[test]
+fn a_pin_that_is_not_what_is_shown_is_a_fault_of_trust_until_it_goes() {
+    let manager = manager("pin_trust");
+    manager.set(&format!("pin = {:?}\n", fingerprint(&manager.second)));
+    let said = fault(&manager.wazuh.json("check --trust"), "certificate");
+    assert!(
+        said.contains("correct wazuh_api.pin or ca_file, or remove it"),
+        "{said}"
+    );
+    manager.set("");
+    assert_eq!(manager.wazuh.json("check --trust")["ok"], true);
+    assert_eq!(manager.wazuh.json("check")["ok"], true);
+}
+
+/// What is named is what it says in words: look at it, and remove it.
+#[test]
+fn nothing_is_trusted_where_it_cannot_be_kept() {
+    let manager = manager("unkept");
+    let state = manager.wazuh.state();
+    fs::write(&state, "").unwrap();
+    let said = fault(&manager.wazuh.json("check --trust"), "state folder");
+    let (_, command) = said.split_once("and run ").unwrap();
+    let (command, _) = command.split_once(" run the commands").unwrap();
+    assert_eq!(command, format!("rm {}", state.display()));
+    fs::remove_file(&state).unwrap();
+    fs::create_dir_all(state.join("wazuh_api/trusted")).unwrap();
+    let said = fault(&manager.wazuh.json("check --trust"), "certificate");
+    assert!(
+        said.contains("cannot keep it in") && said.contains("write there"),
+        "{said}"
+    );
+    fs::remove_dir(state.join("wazuh_api/trusted")).unwrap();
+    assert_eq!(manager.wazuh.json("check --trust")["ok"], true);
+    assert_eq!(manager.wazuh.json("check")["ok"], true);
+}
+
+#[test]
 fn a_copied_certificate_without_its_key_opens_nothing() {
     let manager = manager("copied");
     manager.set(&format!("pin = {:?}\n", fingerprint(&manager.first)));
@@ -139,6 +175,8 @@ fn a_copied_certificate_without_its_key_opens_nothing() {
     let fault = fault(&manager.wazuh.json("check"), "wazuh_api");
     assert!(fault.contains("TLS failed"), "{fault}");
     assert_eq!((manager.asked(), manager.tls.handshakes()), (0, through));
+    manager.tls.show(&manager.first);
+    assert_eq!(manager.wazuh.json("check")["ok"], true);
 }
 
 #[test]
@@ -200,4 +238,7 @@ fn insecure_takes_anything_and_says_so_each_time() {
     ));
     fault(&manager.wazuh.json("check"), "wazuh_api");
     assert_eq!(manager.asked(), 0, "a pin holds all the same");
+    manager.set("");
+    assert_eq!(manager.wazuh.json("check --trust")["ok"], true);
+    assert_eq!(manager.wazuh.json("check")["ok"], true);
 }

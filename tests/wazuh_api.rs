@@ -128,6 +128,8 @@ fn a_wrong_password_is_tried_once_and_named() {
         "{fault}"
     );
     assert_eq!(server.state().seen.len(), 1);
+    wazuh.settings(&section(&server.url(), ""));
+    assert_eq!(wazuh.json("check")["ok"], true);
 }
 
 #[test]
@@ -140,6 +142,9 @@ fn a_manager_that_is_away_is_named_with_the_fix() {
         fault.contains("cannot be reached") && fault.contains("55000"),
         "{fault}"
     );
+    let server = Server::start(Options::default()).unwrap();
+    wazuh.settings(&section(&server.url(), ""));
+    assert_eq!(wazuh.json("check")["ok"], true);
 }
 
 #[test]
@@ -149,10 +154,14 @@ fn a_budget_that_locks_out_the_dashboard_is_refused() {
         "api_budget",
         "requests_per_minute = 300\n",
     );
+    let said = fault(&check, "wazuh budget");
     assert!(
-        fault(&check, "wazuh budget").contains("dashboard"),
-        "{check:#}"
+        said.contains("dashboard") && said.contains("(200)"),
+        "{said}"
     );
+    let lower = "requests_per_minute = 200\n";
+    let check = checked(Options::default(), "api_budget", lower);
+    assert_eq!(check["ok"], true, "{check:#}");
 }
 
 #[test]

@@ -85,12 +85,12 @@ fn check_depth(findings: &mut Findings, settings: &Settings, place: &Place, dept
     let home = &place.home;
     match depth {
         Depth::ConfigOnly => {
-            serve::check_settings(findings, settings, home);
+            serve::check_settings(findings, settings, place);
             findings.enter("wazuh api");
             wazuh_api::check_settings(findings, settings);
         }
         Depth::Trust => {
-            serve::check_settings(findings, settings, home);
+            serve::check_settings(findings, settings, place);
             findings.enter("wazuh api");
             wazuh_api::trust(findings, settings, home);
             wazuh_api::check(findings, settings, home);
@@ -98,7 +98,7 @@ fn check_depth(findings: &mut Findings, settings: &Settings, place: &Place, dept
         Depth::All => {
             let state = state::check_folder(findings, place);
             if state == Usable::Yes {
-                serve::check_settings(findings, settings, home);
+                serve::check_settings(findings, settings, place);
                 serve::check_socket(findings, settings, place);
             }
             let reached = database::check(findings, settings, place);

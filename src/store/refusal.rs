@@ -167,6 +167,10 @@ fn unreachable(message: &str) -> String {
         let cause = one_line(cause);
         return format!("MongoDB refused the login: {cause}; check user, password and authSource");
     }
+    if message.contains("reports wire version") {
+        // The driver names its own oldest release, which is older than ours.
+        return "the server is older than MongoDB 5.0; see custom-mongo check".to_owned();
+    }
     if cause.is_empty() {
         return "no MongoDB server can be written to (no primary, or none answered in time); see custom-mongo check".to_owned();
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{assert_good, good, note, only_of};
 use crate::certificate::{certificate, of_wazuh, signed};
+use crate::clock;
 use crate::mongod::{self, Mongod, Setup};
 use crate::scratch;
 use crate::tls::Tls;
@@ -44,10 +45,10 @@ fn lasting(folder: &Path, name: &str, names: &str) {
         "-days",
         "90",
         "-addext",
-        names,
-        "-addext",
         "basicConstraints=critical,CA:FALSE",
     ];
+    let extensions = names.lines().flat_map(|one| ["-addext", one]);
+    let more: Vec<&str> = more.into_iter().chain(extensions).collect();
     certificate(folder, name, &more);
 }
 
@@ -90,6 +91,8 @@ fn a_good_certificate_is_shown_with_its_names_and_its_last_day() {
         note(&check, "mongodb tls").fix.contains("renew"),
         "{check:#}"
     );
+    site.tls.show(&path(&site.folder, "server"));
+    good(&wazuh.json("check"), "mongodb tls");
 }
 
 #[test]
@@ -130,7 +133,8 @@ fn a_certificate_for_another_name_says_for_which() {
         "mongodb tls",
     );
     assert!(fault.detail.contains("not for 127.0.0.1"), "{fault:?}");
-    assert!(fault.fix.contains("localhost"), "{fault:?}");
+    let named = "use a name that is in it in store.uri (localhost), or put 127.0.0.1 into it";
+    assert_eq!(fault.fix, named);
     assert_good(&site.wazuh("localhost", "&tls=true", &site.known()));
 }
 
@@ -145,6 +149,71 @@ fn a_certificate_whose_time_is_over_is_replaced() {
     assert!(fault.detail.contains("time is over"), "{fault:?}");
     site.tls.show(&path(&site.folder, "server"));
     assert_good(&wazuh);
+}
+
+/// Made a moment ago, by the clock of who made it.
+#[test]
+fn a_certificate_whose_time_has_not_come_is_a_clock_that_is_behind() {
+    let site = site();
+    let mut wazuh = site.wazuh("127.0.0.1", "&tls=true", &site.known());
+    let behind = clock::off_by(-86_400).display().to_string();
+    wazuh.environment.push(("LD_PRELOAD", behind));
+    let fault = only_of(&wazuh, "mongodb tls");
+    assert!(fault.detail.contains("has not come"), "{fault:?}");
+    assert!(fault.fix.contains("this host's clock"), "{fault:?}");
+    wazuh.environment.clear();
+    assert_good(&wazuh);
+}
+
+/// Signed by the right authority, for the right name, for something else.
+#[test]
+fn a_certificate_that_is_not_for_servers_is_replaced() {
+    let site = site();
+    let names = format!("{NAMES}\nextendedKeyUsage=clientAuth");
+    lasting(&site.folder, "user", &names);
+    site.tls.show(&path(&site.folder, "user"));
+    let wazuh = site.wazuh("127.0.0.1", "&tls=true", &site.known());
+    let fault = only_of(&wazuh, "mongodb tls");
+    assert_eq!(fault.fix, "put another certificate on the server");
+    site.tls.show(&path(&site.folder, "server"));
+    assert_good(&wazuh);
+}
+
+#[test]
+fn a_file_that_holds_no_authority_is_named() {
+    let site = site();
+    let empty = site.folder.join("empty.pem").display().to_string();
+    fs::write(&empty, "").unwrap();
+    let known = format!("ca_file = {empty:?}\n");
+    let wazuh = site.wazuh("127.0.0.1", "&tls=true", &known);
+    let fault = only_of(&wazuh, "mongodb tls");
+    assert!(fault.detail.contains(&empty), "{fault:?}");
+    assert!(
+        fault.fix.contains("PEM file of your authority"),
+        "{fault:?}"
+    );
+    fs::copy(&site.ca, &empty).unwrap();
+    assert_good(&wazuh);
+}
+
+/// 0.0.0.0 stands for an address of a network: it is this host's own, and is not loopback's.
+#[test]
+fn a_server_beyond_this_host_should_have_tls() {
+    let site = site();
+    lasting(&site.folder, "away", "subjectAltName=IP:0.0.0.0");
+    site.tls.show(&path(&site.folder, "away"));
+    let plain = format!(
+        "mongodb://0.0.0.0:{}/?directConnection=true",
+        mongod::shared().port
+    );
+    let wazuh = Wazuh::with_store(&format!("uri = {plain:?}\ndatabase = \"check_tls\"\n"));
+    let check = wazuh.json("check");
+    let said = note(&check, "mongodb tls");
+    assert_eq!(super::faults(&check), [], "{check:#}");
+    assert_eq!(said.fix, "set tls=true in store.uri, and store.ca_file");
+    let wazuh = site.wazuh("0.0.0.0", "&tls=true", &site.known());
+    assert_good(&wazuh);
+    good(&wazuh.json("check"), "mongodb tls");
 }
 
 #[test]

@@ -1,14 +1,19 @@
 //! MongoDB, step by step: the first that fails is the only one that is told.
 
+use std::iter;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
 use mongodb::bson::{Document, doc};
 use mongodb::sync::Client;
+use nix::sys::socket::{Backlog, listen};
 
 use super::{assert_good, faults, good, note, only_of};
 use crate::mongod::{self, Mongod, Setup};
 use crate::proxy::{Mode, Proxy};
 use crate::wazuh::{Wazuh, numbered};
 
-fn store(uri: &str, more: &str) -> Wazuh {
+pub(super) fn store(uri: &str, more: &str) -> Wazuh {
     Wazuh::with_store(&format!("uri = {uri:?}\ndatabase = \"checked\"\n{more}"))
 }
 
@@ -47,6 +52,32 @@ fn a_server_that_is_not_started_is_named_by_its_port_and_start_mends_it() {
     assert_good(&wazuh);
 }
 
+/// What a firewall does: the connection is neither taken nor refused.
+#[test]
+fn a_port_that_says_nothing_is_told_from_one_that_refuses() {
+    let port = mongod::free_port();
+    let (closed, waiting) = closed_door(port);
+    let wazuh = store(&format!("mongodb://127.0.0.1:{port}/"), "");
+    let fault = only_of(&wazuh, "mongodb tcp");
+    let named = format!("let this host reach port {port} of 127.0.0.1 (firewall, route)");
+    assert!(fault.fix.starts_with(&named), "{fault:?}");
+    drop((closed, waiting));
+    let _open = Proxy::at(port, mongod::shared().port);
+    let uri = format!("mongodb://127.0.0.1:{port}/?directConnection=true");
+    assert_good(&store(&uri, ""));
+}
+
+/// Nobody accepts there, and those who wait leave no room for another.
+fn closed_door(port: u16) -> (TcpListener, Vec<TcpStream>) {
+    let door = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    // Again, for a shorter queue.
+    listen(&door, Backlog::new(1).unwrap()).unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let soon = Duration::from_millis(200);
+    let knock = || TcpStream::connect_timeout(&address, soon);
+    (door, iter::from_fn(|| knock().ok()).collect())
+}
+
 #[test]
 fn a_server_that_is_frozen_or_hangs_up_is_told_within_seconds() {
     let proxy = Proxy::to(mongod::shared().port);
@@ -60,86 +91,6 @@ fn a_server_that_is_frozen_or_hangs_up_is_told_within_seconds() {
     }
     proxy.set(Mode::Pass);
     assert_good(&wazuh);
-}
-
-#[test]
-fn one_member_that_is_away_is_a_note_and_the_set_works() {
-    let server = mongod::shared();
-    let away = mongod::free_port();
-    let uri = format!(
-        "mongodb://127.0.0.1:{},127.0.0.1:{away}/?replicaSet=rs0",
-        server.port
-    );
-    let check = store(&uri, "").json("check");
-    assert_eq!(faults(&check), [], "{check:#}");
-    assert!(
-        note(&check, "mongodb tcp")
-            .detail
-            .contains(&away.to_string())
-    );
-}
-
-#[test]
-fn the_name_of_the_set_is_corrected() {
-    let server = mongod::shared();
-    let uri = server.uri();
-    let wrong = uri.replace("rs0", "rs1");
-    let fault = only_of(&store(&wrong, ""), "mongodb set");
-    assert_eq!(fault.fix, "write replicaSet=rs0 into store.uri");
-    assert_good(&store(&uri, ""));
-    let alone = Mongod::standalone();
-    let uri = alone.uri();
-    let fault = only_of(&store(&format!("{uri}?replicaSet=rs0"), ""), "mongodb set");
-    assert!(fault.fix.starts_with("remove replicaSet=rs0"), "{fault:?}");
-    let wazuh = store(&uri, "");
-    assert_good(&wazuh);
-    assert!(
-        note(&wazuh.json("check"), "mongodb set")
-            .detail
-            .contains("alone")
-    );
-}
-
-/// Clients go where the set says that its members are: the most usual fault of all.
-#[test]
-fn a_member_that_this_host_cannot_reach_is_named() {
-    let server = Mongod::start_with(Setup {
-        arguments: ["--replSet", "named"].map(Into::into).into(),
-        ..Setup::default()
-    });
-    let uri = format!("mongodb://127.0.0.1:{}/?replicaSet=named", server.port);
-    let fault = only_of(&store(&uri, ""), "mongodb set");
-    assert!(
-        fault.detail.contains("initiated") && fault.fix.contains("rs.initiate"),
-        "{fault:?}"
-    );
-    // A name that mongod knows to be itself, and that is not in the connection string.
-    let own = format!("localhost:{}", server.port);
-    let members = doc! { "_id": "named", "members": [{ "_id": 0, "host": &own }] };
-    server.admin(doc! { "replSetInitiate": members });
-    super::super::webhook::until("there is a primary", || {
-        server
-            .admin(doc! { "hello": 1 })
-            .get_bool("isWritablePrimary")
-            .is_ok_and(|is_it| is_it)
-    });
-    assert_good(&store(&uri, ""));
-    let mut config = server.admin(doc! { "replSetGetConfig": 1 });
-    let mut config = config
-        .remove("config")
-        .unwrap()
-        .as_document()
-        .unwrap()
-        .clone();
-    let version = config.get_i32("version").unwrap();
-    config.insert("version", version + 1);
-    let away = format!("localhost:{}", mongod::free_port());
-    let member = doc! { "_id": 1, "host": &away, "votes": 0, "priority": 0 };
-    config.get_array_mut("members").unwrap().push(member.into());
-    server.admin(doc! { "replSetReconfig": config, "force": true });
-    let check = store(&uri, "").json("check");
-    let said = note(&check, "mongodb member");
-    assert!(said.detail.contains(&away), "{said:?}");
 }
 
 /// A standalone server that lets nobody in without a login, and its administrator.
@@ -184,6 +135,19 @@ fn a_login_that_is_missing_or_wrong_and_a_role_that_is_too_small_are_told_apart(
         fault.fix.contains("authSource") && !format!("{fault:?}").contains("guessed"),
         "{fault:?}"
     );
+    run(
+        &root,
+        doc! { "createUser": "nobody", "pwd": "hush", "roles": [] },
+    );
+    let nobody = store(&uri("nobody:hush@"), "");
+    assert!(
+        only_of(&nobody, "mongodb role")
+            .fix
+            .contains("mongodb-role.js")
+    );
+    let role = doc! { "grantRolesToUser": "nobody", "roles": ["readWrite"] };
+    run(&root, role);
+    assert_good(&nobody);
     let reader = store(&uri("reader:hush@"), "");
     let fault = only_of(&reader, "mongodb role");
     assert!(fault.fix.contains("mongodb-role.js"), "{fault:?}");

@@ -1,21 +1,16 @@
-//! Settings, integration and state folder: places, owners, modes.
+//! The settings file: its place, its owner, its mode, and what can be read of it.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::time::SystemTime;
 
 use nix::unistd::geteuid;
+use serde_json::Value;
 
-use super::{Installed, OWN, findings, good, only, read};
+use super::{Installed, assert_good, mode, only, only_of, read};
 use crate::manager_root::ManagerRoot;
-use crate::wazuh::{ALERTS, Wazuh};
+use crate::wazuh::Wazuh;
 use crate::{mongod, scratch};
-
-fn mode(path: &Path, mode: u32) {
-    fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
-}
 
 #[test]
 fn a_key_that_is_not_known_is_respelled() {
@@ -92,6 +87,83 @@ fn settings_that_others_can_read_or_write_or_wazuh_cannot_read_get_their_mode() 
     }
 }
 
+/// Somebody else reads what the hook cannot.
+#[test]
+fn settings_that_only_others_can_read_get_wazuhs_group() {
+    if !geteuid().is_root() {
+        return assert!(scratch::root().exists());
+    }
+    let installed = Installed::new("check_group");
+    let path = installed.host.path("etc/custom-mongo.toml");
+    open_to_all(&installed);
+    chown(&path, Some(0), Some(STRANGER)).unwrap();
+    let check = as_stranger(&installed);
+    let mut found = super::faults(&check).into_iter();
+    let fault = found.find(|fault| fault.name == "settings mode").unwrap();
+    assert!(fault.detail.contains("cannot read it"), "{fault:?}");
+    fault.run();
+    let check = installed.check_below();
+    assert_eq!(super::faults(&check), [], "{check:#}");
+    super::good(&check, "settings mode");
+}
+
+#[test]
+fn settings_that_are_named_and_not_there_are_named_in_the_fix() {
+    let installed = Installed::new("check_named");
+    let absent = installed.host.path("tmp/absent.toml");
+    let named = [
+        "check",
+        "--format",
+        "json",
+        "--config",
+        &absent.display().to_string(),
+    ];
+    let fault = only(&read(&installed.run(&named)), "settings");
+    assert!(
+        fault.fix.ends_with("or name another with --config"),
+        "{fault:?}"
+    );
+    let path = installed.host.path("etc/custom-mongo.toml");
+    fs::copy(&path, &absent).unwrap();
+    installed.host.give_to_group(&absent, 0o640);
+    let check = read(&installed.run(&named));
+    assert_eq!(super::faults(&check), [], "{check:#}");
+}
+
+#[test]
+fn a_variable_that_cannot_be_read_is_named() {
+    let installed = Installed::new("check_variable");
+    let check = |value: &str| {
+        let mut command = installed.command(&["check", "--format", "json"]);
+        command.env("CUSTOM_MONGO_SPOOL__MAX_SIZE", value);
+        read(&crate::call::finish(command, b""))
+    };
+    let fault = only(&check("much"), "settings");
+    assert!(fault.detail.contains("[spool] max_size"), "{fault:?}");
+    assert!(fault.fix.contains("or the variable"), "{fault:?}");
+    assert_eq!(super::faults(&check("1 GiB")), []);
+}
+
+/// Without a file: as the Python service was set up.
+#[test]
+fn settings_of_the_environment_alone_are_corrected_there() {
+    let mut wazuh = Wazuh::new("check_environment");
+    fs::remove_file(wazuh.home.join("etc/custom-mongo.toml")).unwrap();
+    let uri = mongod::shared().uri();
+    let set = |wazuh: &mut Wazuh, uri: &str, reserve: &str| {
+        let reserve = ("CUSTOM_MONGO_SPOOL__DISK_RESERVE", reserve.to_owned());
+        wazuh.environment = vec![("MONGO_URI", uri.to_owned()), reserve];
+    };
+    set(&mut wazuh, &format!("{uri}&compressors=zlib"), "0 %");
+    let fault = only_of(&wazuh, "store.uri");
+    assert!(fault.fix.starts_with("correct MONGO_URI"), "{fault:?}");
+    set(&mut wazuh, &uri, "much");
+    let fault = only_of(&wazuh, "settings");
+    assert!(fault.fix.starts_with("correct the variable"), "{fault:?}");
+    set(&mut wazuh, &uri, "0 %");
+    assert_good(&wazuh);
+}
+
 #[test]
 fn settings_of_a_stranger_become_roots() {
     if !geteuid().is_root() {
@@ -132,192 +204,6 @@ fn a_connection_string_with_an_unknown_option_is_refused_with_the_option() {
     installed.assert_good();
 }
 
-#[test]
-fn the_integration_belongs_to_root_and_wazuh_can_run_it_and_not_write_it() {
-    let installed = Installed::new("check_rights");
-    let file = installed.own_file();
-    let check = installed.check_below();
-    if !geteuid().is_root() {
-        let own = findings(&check, "fault")
-            .into_iter()
-            .map(|fault| fault.name);
-        return assert_eq!(own.collect::<Vec<_>>(), OWN);
-    }
-    let (user, group) = ManagerRoot::wazuh();
-    for (owner, bits) in [
-        ((user, group), 0o750),
-        ((0, group), 0o770),
-        ((0, 0), 0o750),
-        ((0, group), 0o757),
-    ] {
-        chown(&file, Some(owner.0), Some(owner.1)).unwrap();
-        mode(&file, bits);
-        let fault = only(&installed.check_below(), "integration rights");
-        fault.run();
-        let meta = fs::metadata(&file).unwrap();
-        assert_eq!(
-            (meta.uid(), meta.gid(), meta.mode() & 0o777),
-            (0, group, 0o750)
-        );
-        assert_eq!(installed.check_below()["ok"], true, "{fault:?}");
-    }
-    let folder = installed.host.path("integrations");
-    mode(&folder, 0o770);
-    only(&installed.check_below(), "integration folder").run();
-    chown(&folder, Some(user), None).unwrap();
-    only(&installed.check_below(), "integration folder").run();
-    assert_eq!(installed.check_below()["ok"], true);
-}
-
-#[test]
-fn an_integration_without_a_time_is_touched() {
-    let installed = Installed::new("check_time");
-    let file = installed.own_file();
-    let open = fs::File::options().append(true).open(&file).unwrap();
-    open.set_modified(SystemTime::UNIX_EPOCH).unwrap();
-    only(&installed.check_below(), "integration time").run();
-    assert!(fs::metadata(&file).unwrap().mtime() > 0);
-    assert_eq!(super::faults(&installed.check_below()), []);
-}
-
-#[test]
-fn an_integration_that_is_a_link_or_is_not_there_is_installed() {
-    let installed = Installed::new("check_link");
-    let file = installed.own_file();
-    fs::remove_file(&file).unwrap();
-    let fault = only(&installed.check_below(), "integration");
-    assert!(fault.fix.contains(" install --root "), "{fault:?}");
-    if geteuid().is_root() {
-        fault.run();
-        assert_eq!(super::faults(&installed.check_below()), []);
-        fs::remove_file(&file).unwrap();
-    }
-    let elsewhere = installed.host.path("tmp/program");
-    fs::write(&elsewhere, "a program").unwrap();
-    symlink(&elsewhere, &file).unwrap();
-    let fault = only(&installed.check_below(), "integration");
-    assert!(fault.fix.starts_with("rm "), "{fault:?}");
-    if geteuid().is_root() {
-        fault.run();
-        assert_eq!(super::faults(&installed.check_below()), []);
-    }
-}
-
-/// Wazuh runs nothing else; the block has the name of the file.
-#[test]
-fn a_program_with_another_name_is_renamed() {
-    let installed = Installed::new("check_name");
-    let file = installed.host.path("integrations/custom-mongo");
-    let other = file.with_file_name("mongo");
-    fs::rename(&file, &other).unwrap();
-    let mut command = std::process::Command::new(&other);
-    command.env_clear().args(["check", "--format", "json"]);
-    let faults = super::faults(&read(&command.output().unwrap()));
-    let names: Vec<_> = faults.iter().map(|fault| fault.name.as_str()).collect();
-    assert_eq!(names, ["integration name", "ossec.conf block"]);
-    faults[0].run();
-    installed.assert_good();
-}
-
-#[test]
-fn another_version_than_the_one_that_checks_is_noted() {
-    let installed = Installed::new("check_version");
-    installed.own_file();
-    let note = super::note(&installed.check_below(), "integration version");
-    assert!(note.fix.contains(" install --root "), "{note:?}");
-}
-
-#[test]
-fn the_state_folder_is_wazuhs_own_or_can_be_made() {
-    let installed = Installed::new("check_state");
-    let state = installed.host.path("var/db/custom-mongo");
-    fs::remove_dir_all(&state).unwrap();
-    let above = installed.host.path("var/db");
-    assert!(good(&installed.check(), "state folder").contains("is made"));
-    assert!(!state.exists(), "and not by a check");
-    // What follows takes rights away, which root alone can see.
-    mode(&above, 0o555);
-    let fault = only(&installed.check(), "state folder");
-    mode(&above, 0o770);
-    assert!(fault.fix.starts_with("mkdir -p "), "{fault:?}");
-    if geteuid().is_root() {
-        mode(&above, 0o750);
-        installed.mended_by_its_command("state folder");
-        chown(&state, Some(0), Some(0)).unwrap();
-        installed.mended_by_its_command("state folder");
-        assert_eq!(fs::metadata(&state).unwrap().uid(), ManagerRoot::wazuh().0);
-    } else {
-        fs::create_dir(&state).unwrap();
-    }
-    mode(&state, 0o777);
-    let fault = only(&installed.check(), "state folder");
-    assert!(fault.fix.contains("chmod 0700"), "{fault:?}");
-    mode(&state, 0o700);
-    fs::remove_dir_all(&state).unwrap();
-    fs::write(&state, "").unwrap();
-    let fault = only(&installed.check(), "state folder");
-    assert!(fault.fix.starts_with("rm "), "{fault:?}");
-    if geteuid().is_root() {
-        fault.run();
-        installed.assert_good();
-    }
-}
-
-#[test]
-fn a_spool_without_room_is_a_fault_before_alerts_are_lost() {
-    let wazuh = Wazuh::new("check_room");
-    let text = |spool: &str| {
-        let uri = mongod::shared().uri();
-        format!("[store]\nuri = {uri:?}\ndatabase = \"check_room\"\n[spool]\n{spool}")
-    };
-    wazuh.raw_settings(&text("disk_reserve = \"100 %\"\n"));
-    let fault = super::only_of(&wazuh, "spool room");
-    assert!(fault.fix.contains("spool.disk_reserve"), "{fault:?}");
-    wazuh.raw_settings(&text("disk_reserve = \"0 %\"\n"));
-    super::assert_good(&wazuh);
-
-    // Filled to its limit while nothing is delivered.
-    let small = "disk_reserve = \"0 %\"\nmax_size = \"1 MiB\"\n[delivery]\nmode = \"spool\"\n";
-    wazuh.raw_settings(&text(small));
-    let filler = "x".repeat(100 << 10);
-    let full = (0..40).any(|number| {
-        let alert = format!("{{\"id\":\"1.{number}\",\"full_log\":\"{filler}\"}}");
-        wazuh.call(alert).status == 1
-    });
-    assert!(full, "it refuses");
-    let fault = super::only_of(&wazuh, "spool room");
-    assert!(fault.fix.ends_with("spool drain"), "{fault:?}");
-    fault.run();
-    super::assert_good(&wazuh);
-}
-
-#[test]
-fn alerts_that_wait_and_dead_letters_are_told_with_the_command() {
-    let wazuh = Wazuh::new("check_waiting");
-    let good = fs::read_to_string(wazuh.home.join("etc/custom-mongo.toml")).unwrap();
-    let away = format!("mongodb://127.0.0.1:{}/", mongod::free_port());
-    let uri = mongod::shared().uri();
-    wazuh.raw_settings("[store]\nx = 1\n");
-    wazuh
-        .call(ALERTS.lines().next().unwrap())
-        .assert_no(78, &wazuh);
-    wazuh.raw_settings(&good);
-    let fault = super::only_of(&wazuh, "spool");
-    fault.run();
-    super::assert_good(&wazuh);
-
-    wazuh.raw_settings(&good.replace(&uri, &away));
-    wazuh.call(ALERTS.lines().nth(1).unwrap()).assert_yes();
-    wazuh.raw_settings(&good);
-    let fault = super::only_of(&wazuh, "spool");
-    assert!(fault.fix.contains("spool drain --from "), "{fault:?}");
-    fault.run();
-    wazuh.call("[]").assert_no(7, &wazuh);
-    let check = wazuh.json("check");
-    assert_eq!(super::faults(&check), [], "{check:#}");
-    super::note(&check, "dead letters").run();
-}
-
 /// Whoever is neither root nor Wazuh's user sees less, and is told so.
 #[test]
 fn somebody_else_is_told_that_he_sees_less() {
@@ -325,20 +211,31 @@ fn somebody_else_is_told_that_he_sees_less() {
         return assert!(scratch::root().exists());
     }
     let installed = Installed::new("check_user");
-    for folder in ["", "etc", "integrations", "var", "var/db", "logs"] {
-        mode(&installed.host.path(folder), 0o755);
-    }
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_custom-mongo"));
-    command
-        .args(["check", "--format", "json", "--root"])
-        .arg(&installed.host.root);
-    command.uid(64_998).gid(64_998);
-    let output = command.env_clear().output().unwrap();
-    let said = super::note(&serde_json::from_slice(&output.stdout).unwrap(), "user");
+    open_to_all(&installed);
+    let said = super::note(&as_stranger(&installed), "user");
     assert!(
         said.detail.contains("64998") && said.detail.contains("64950"),
         "{said:?}"
     );
+}
+
+/// Neither root nor Wazuh's user, nor in its group.
+const STRANGER: u32 = 64_998;
+
+/// Folders that anybody may look into.
+fn open_to_all(installed: &Installed) {
+    for folder in ["", "etc", "integrations", "var", "var/db", "logs"] {
+        mode(&installed.host.path(folder), 0o755);
+    }
+}
+
+fn as_stranger(installed: &Installed) -> Value {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_custom-mongo"));
+    command
+        .args(["check", "--format", "json", "--root"])
+        .arg(&installed.host.root);
+    command.uid(STRANGER).gid(STRANGER);
+    read(&command.env_clear().output().unwrap())
 }
 
 /// `etc/` and `var/db/` are writable for `wazuh`, and root runs what is named as the fix: of a link that

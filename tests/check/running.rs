@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::Signal;
 
-use super::{Installed, assert_good, faults, good, note, only, only_of};
+use super::{Installed, assert_good, faults, good, mode, note, only, only_of};
 use crate::background::Background;
 use crate::fake::{Options, Server};
 use crate::service::Service;
@@ -62,6 +62,20 @@ fn what_is_in_the_way_of_the_socket_is_removed() {
     fs::write(wazuh.home.join("queue/sockets/custom-mongo"), "").unwrap();
     only_of(&wazuh, "serve socket").run();
     assert_good(&wazuh);
+}
+
+#[test]
+fn a_folder_of_the_socket_that_is_closed_is_opened() {
+    let installed = Installed::new("check_socket_way");
+    let folder = installed.host.path("queue/sockets");
+    mode(&folder, 0o000);
+    let fault = only(&installed.check(), "serve socket");
+    assert_eq!(
+        fault.fix,
+        "let the user that Wazuh runs as look into that folder"
+    );
+    mode(&folder, 0o770);
+    installed.assert_good();
 }
 
 #[test]

@@ -75,12 +75,15 @@ fn greet(
             Err(error) => why = format!("{}: {error}", named(&one.server)),
         }
     }
+    if why.contains("older than MongoDB") {
+        refuse_release(findings);
+        return None;
+    }
     if seeds.tls == Encryption::Off && tls::is_wanted(findings, open) {
         return None;
     }
     let why = why.trim_end_matches("; see custom-mongo check").to_owned();
     let fix = match &seeds.tls {
-        _ if why.contains("wire version") => "MongoDB 5.0 or newer is needed",
         Encryption::Off => {
             "is it mongod that listens there, and does it answer mongosh? restart it, or correct store.uri"
         }
@@ -92,12 +95,17 @@ fn greet(
     None
 }
 
+/// From 4.4 on the server tells its release itself; older ones the driver refuses.
+fn refuse_release(findings: &mut Findings) {
+    let detail = "the server is older than MongoDB 5.0";
+    let fix = "MongoDB 5.0 or newer is needed";
+    findings.bad("mongodb version", detail, fix);
+}
+
 /// A client goes where the set says that its members are, whatever the connection string says.
 fn check_set(findings: &mut Findings, seeds: &Seeds, greeting: &Greeting) {
     if greeting.wire_version < OLDEST {
-        let detail = "the server is older than MongoDB 5.0";
-        let fix = "MongoDB 5.0 or newer is needed";
-        return findings.bad("mongodb version", detail, fix);
+        return refuse_release(findings);
     }
     if greeting.is_uninitiated {
         let detail = "mongod was started for a replica set that nobody has initiated";

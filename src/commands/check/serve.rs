@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::finding::Findings;
 use super::place::{Place, quoted};
 use super::schedule::{Unit, enable, unit};
+use super::state;
 use crate::config::Settings;
 use crate::delivery::Mode;
 use crate::home::Home;
@@ -20,15 +21,19 @@ const UNIT: &str = "custom-mongo.service";
 const WITHIN: Duration = Duration::from_secs(3);
 
 /// What the settings say about it; asks nobody.
-pub(super) fn check_settings(findings: &mut Findings, settings: &Settings, home: &Home) {
+pub(super) fn check_settings(findings: &mut Findings, settings: &Settings, place: &Place) {
     findings.enter("serve");
-    match serve::validate(&settings.serve, home) {
+    match serve::validate(&settings.serve, &place.home) {
         Ok(where_and_how) => findings.good("serve", where_and_how),
         Err(why) => {
             let named = why
                 .split_once("; run ")
                 .map(|(_, command)| command.to_owned());
-            let fix = named.unwrap_or_else(|| "see [serve] in the sample settings".to_owned());
+            let tokens = place.home.state().display().to_string();
+            let are_closed = why.contains(&tokens) && why.contains("Permission denied");
+            let closed = are_closed.then(|| state::reopen(place));
+            let sample = "see [serve] in the sample settings";
+            let fix = named.or(closed).unwrap_or_else(|| sample.to_owned());
             findings.bad("serve", why, fix);
         }
     }

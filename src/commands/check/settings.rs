@@ -12,6 +12,9 @@ use crate::config::{self, Fault, Loaded};
 use crate::home::settings_folders;
 use crate::store;
 
+/// What a setting of the environment is called.
+const VARIABLE: &str = "the variable that sets it (CUSTOM_MONGO_SECTION__KEY)";
+
 /// Whether there is a file, or a variable that says where MongoDB is.
 pub(super) fn are_there(place: &Place) -> bool {
     let layout = &place.layout;
@@ -67,9 +70,11 @@ fn refuse(findings: &mut Findings, fault: &Fault, file: Option<&Path>, place: &P
     let fix = match path {
         Some(path) if std::fs::File::open(path).is_err() => unreadable(path, place),
         Some(path) => respelled(&fault.0, path).unwrap_or_else(|| {
-            format!("correct {}; the sample names every setting", path.display())
+            let variable = config::is_environment_used().then(|| format!(", or {VARIABLE}"));
+            let (path, or) = (path.display(), variable.unwrap_or_default());
+            format!("correct {path}{or}; the sample names every setting")
         }),
-        None => "correct the variable that it names".to_owned(),
+        None => format!("correct {VARIABLE}"),
     };
     findings.bad("settings", fault.to_string(), fix);
 }

@@ -53,7 +53,7 @@ fn look_at_folder(findings: &mut Findings, place: &Place) {
         }
         Err(error) if error.kind() == ErrorKind::NotFound => return check_parent(findings, place),
         Err(error) => {
-            return findings.bad("state folder", format!("{shown}: {error}"), make(place));
+            return findings.bad("state folder", format!("{shown}: {error}"), open_way(place));
         }
     };
     let wazuh = place.wazuh().map(|(uid, _)| uid);
@@ -99,6 +99,22 @@ fn check_parent(findings: &mut Findings, place: &Place) {
     findings.bad("state folder", detail, make(place));
 }
 
+/// What can be seen of the way to the state folder ends where it is closed, or at a file.
+fn open_way(place: &Place) -> String {
+    let mut above = place.home.state().ancestors().skip(1);
+    match above.find_map(|path| Some((path, fs::symlink_metadata(path).ok()?))) {
+        Some((closed, meta)) if meta.is_dir() => place.give(closed, "g+rx"),
+        Some((file, _)) => format!("rm {} && {}", quoted(file), make(place)),
+        None => make(place),
+    }
+}
+
+/// The command that gives back whatever is in it.
+pub(super) fn reopen(place: &Place) -> String {
+    let (path, owner) = (quoted(place.home.state()), place.user_and_group());
+    format!("chmod -R u+rwX {path} && chown -hR {owner} {path}")
+}
+
 fn make(place: &Place) -> String {
     let (path, owner) = (quoted(place.home.state()), place.user_and_group());
     format!("mkdir -p {path} && chown -h {owner} {path} && chmod 0700 {path}")
@@ -120,7 +136,7 @@ pub(super) fn check_spool(
         match spool.status() {
             Ok(status) => check_pending(findings, settings, place, spool, &status, mongodb),
             Err(error) => {
-                findings.bad("spool", error.to_string(), place.command("spool status"));
+                findings.bad("spool", error.to_string(), reopen(place));
             }
         }
     }
@@ -131,7 +147,7 @@ pub(super) fn check_spool(
                 findings.bad("spool", other.describe(), fix);
             }
         }
-        Err(error) => findings.bad("spool", error.to_string(), place.command("spool status")),
+        Err(error) => findings.bad("spool", error.to_string(), reopen(place)),
     }
     let breaker = Breaker::of(spool.folder());
     if breaker.is_open() && mongodb == Reached::Yes {

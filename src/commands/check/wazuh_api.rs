@@ -221,8 +221,9 @@ fn trust_one(findings: &mut Findings, offer: &Offer, home: &Home) {
         None => {}
     }
     if let Err(error) = wazuh_api::trust(home.state(), &offer.address, offered.fingerprint) {
-        let fix = "let the wazuh user write into the state folder";
-        return findings.bad("certificate", error.to_string(), fix);
+        let detail = format!("cannot keep it in {}: {error}", home.state().display());
+        let fix = "let the user that Wazuh runs as write there, and into wazuh_api in it";
+        return findings.bad("certificate", detail, fix);
     }
     let said = match offer.trusted {
         Some(before) if before == offered.fingerprint => "as before".to_owned(),

@@ -81,10 +81,7 @@ fn check_report(
 }
 
 fn refuse_write(findings: &mut Findings, why: &str) {
-    if why.contains("requires authentication") {
-        let fix = format!("set user and password in [store]; for a new user: {ROLE}");
-        findings.bad("mongodb login", why, fix);
-    } else if why.contains("(13)") {
+    if why.contains("(13)") {
         findings.bad("mongodb role", why, ROLE);
     } else {
         let fix = "are enough members of the replica set up for a majority (mongosh --eval 'rs.status()'), and is there room on their disks?";
