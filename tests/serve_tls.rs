@@ -192,6 +192,28 @@ fn a_flood_of_handshakes_leaves_the_others_alone() {
 }
 
 #[test]
+fn an_address_has_no_more_handshakes_than_requests() {
+    let folder = scratch::fresh("serve-tls-often");
+    let wazuh = home(&folder, "address_rate = 5\n");
+    let service = Service::start(&wazuh);
+    let ca = folder.join("ca.pem");
+    let begun = Instant::now();
+    let mut came_in = 0.0;
+    for _ in 0..40 {
+        if ask(service.address, &ca, None).is_ok() {
+            came_in += 1.0;
+        }
+    }
+    let allowed = 5.0 + begun.elapsed().as_secs_f64() * 5.0;
+    assert!((5.0..=allowed).contains(&came_in), "{came_in} of {allowed}");
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(
+        ask(service.address, &ca, None).is_ok(),
+        "it is let in again"
+    );
+}
+
+#[test]
 fn what_is_no_request_is_told_so_behind_tls_too() {
     let folder = scratch::fresh("serve-tls-nonsense");
     let wazuh = home(&folder, "");

@@ -25,6 +25,7 @@ const WRONG: u32 = 10;
 /// How often who may ask.
 pub(super) struct Rates {
     address: Limit<IpAddr>,
+    handshake: Limit<IpAddr>,
     token: Limit<Arc<str>>,
     wrong: Limit<IpAddr>,
 }
@@ -47,9 +48,16 @@ impl Rates {
         let rate = |setting: i64| u32::try_from(setting).unwrap_or(0);
         Self {
             address: Limit::new(rate(settings.address_rate.0)),
+            handshake: Limit::new(rate(settings.address_rate.0)),
             token: Limit::new(rate(settings.token_rate.0)),
             wrong: Limit::new(WRONG),
         }
+    }
+
+    /// Whether this address may have a handshake, which costs more than most requests: as often as it
+    /// may ask.
+    pub(super) fn may_shake(&self, address: IpAddr) -> bool {
+        self.handshake.take(neighbourhood(address)).is_ok()
     }
 
     /// 429 if this address asks too often.

@@ -124,6 +124,10 @@ impl Door {
     async fn talk(&self, stream: TcpStream, address: SocketAddr, activity: &Arc<Activity>) {
         let stream = match &self.tls {
             None => Stream::Plain(stream),
+            // There is no language yet in which to tell it.
+            Some(_) if !self.app.rates.may_shake(address.ip()) => {
+                return log::debug!("{address}: too many handshakes");
+            }
             Some(tls) => match shaken(tls, stream, activity).await {
                 Some(Ok(stream)) => Stream::Tls(Box::new(stream)),
                 // A client without a certificate, a scanner: no more than that.

@@ -34,7 +34,7 @@ pub struct Settings {
     pub tokens: BTreeMap<String, TokenSettings>,
     /// Requests a second that one token may make; 0 is no limit.
     pub token_rate: Count,
-    /// Requests a second that one address may make; 0 is no limit.
+    /// Requests a second that one address may make, and as many TLS handshakes; 0 is no limit.
     pub address_rate: Count,
     /// Connections at a time; beyond it the one that is idle longest goes.
     pub max_connections: Count,
