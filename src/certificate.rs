@@ -99,6 +99,15 @@ pub fn look(
     }
 }
 
+/// Whether certificates can be judged by what is in this PEM file.
+///
+/// # Errors
+///
+/// `Authorities`, with the file.
+pub fn hold_authority(file: &Path) -> Result<(), Error> {
+    authorities(Some(file)).map(drop)
+}
+
 fn authorities(file: Option<&Path>) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     let Some(file) = file else {

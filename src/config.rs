@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use toml::{Table, Value};
 
 use crate::alert::enrich::{self, Enricher};
@@ -13,11 +12,15 @@ use crate::{alerts_log, collect, delivery, relay, serve, spool, store, wazuh_api
 mod environment;
 mod files;
 mod managers;
+mod section;
 mod suggestion;
 
 pub use environment::is_used as is_environment_used;
 pub use files::Files;
 pub use managers::Manager;
+
+/// What a fault begins with that stands in no file.
+pub const ENVIRONMENT: &str = "environment";
 
 /// The settings file's name.
 pub const FILE: &str = "custom-mongo.toml";
@@ -126,17 +129,19 @@ fn load_from(files: &Files) -> Result<Loaded, Fault> {
     let mut table = file.as_deref().map_or(Ok(Table::new()), read_file)?;
     let env_file = files.env().filter(|file| file.exists());
     environment::apply(&mut table, env_file.as_deref())?;
-    let settings = compose(table)
-        .and_then(sensible)
-        .map_err(|fault| in_file(&fault, file.as_deref()))?;
-    settings
-        .enricher()
-        .map_err(|fault| in_file(&fault, file.as_deref()))?;
+    let settings =
+        judge(table).map_err(|fault| located(&fault, file.as_deref(), env_file.as_deref()))?;
     Ok(Loaded {
         settings,
         file,
         env_file,
     })
+}
+
+fn judge(table: Table) -> Result<Settings, Fault> {
+    let settings = compose(table).and_then(sensible)?;
+    settings.enricher()?;
+    Ok(settings)
 }
 
 /// A thread for each manager that is read.
@@ -177,14 +182,26 @@ fn sensible(settings: Settings) -> Result<Settings, Fault> {
     Ok(settings)
 }
 
-fn in_file(fault: &Fault, file: Option<&Path>) -> Fault {
-    let place = file.map_or_else(|| "settings".to_owned(), |file| file.display().to_string());
-    let environment = if environment::is_used() {
-        " with the environment"
+/// Puts in front where it is to be mended: in the settings file, in the `.env` beside it, or in the
+/// environment, whichever had the fault first.
+fn located(fault: &Fault, file: Option<&Path>, env_file: Option<&Path>) -> Fault {
+    let has_it = |table: &Table| judge(table.clone()).is_err_and(|own| own == *fault);
+    let mut table = file
+        .and_then(|file| read_file(file).ok())
+        .unwrap_or_default();
+    let place = if has_it(&table) {
+        file
     } else {
-        ""
+        environment::apply_file(&mut table, env_file).ok();
+        env_file.filter(|_| has_it(&table))
     };
-    Fault(format!("{place}{environment}: {fault}"))
+    let place = place.map_or_else(|| ENVIRONMENT.to_owned(), |file| file.display().to_string());
+    Fault(format!("{place}: {fault}"))
+}
+
+/// Whether it is TOML at all.
+pub fn is_toml(text: &str) -> bool {
+    text.parse::<Table>().is_ok()
 }
 
 fn read_file(path: &Path) -> Result<Table, Fault> {
@@ -225,16 +242,16 @@ fn compose(mut table: Table) -> Result<Settings, Fault> {
     let settings = Settings {
         further: managers::take(&mut table)?,
         site: site(&mut table)?,
-        store: section(&mut table, "store")?,
-        spool: section(&mut table, "spool")?,
-        delivery: section(&mut table, "delivery")?,
-        filter: section(&mut table, "filter")?,
-        follow: section(&mut table, "follow")?,
-        enrich: section(&mut table, "enrich")?,
-        redact: section(&mut table, "redact")?,
-        serve: section(&mut table, "serve")?,
-        wazuh_api: section(&mut table, "wazuh_api")?,
-        collect: section(&mut table, "collect")?,
+        store: section::take(&mut table, "store")?,
+        spool: section::take(&mut table, "spool")?,
+        delivery: section::take(&mut table, "delivery")?,
+        filter: section::take(&mut table, "filter")?,
+        follow: section::take(&mut table, "follow")?,
+        enrich: section::take(&mut table, "enrich")?,
+        redact: section::take(&mut table, "redact")?,
+        serve: section::take(&mut table, "serve")?,
+        wazuh_api: section::take(&mut table, "wazuh_api")?,
+        collect: section::take(&mut table, "collect")?,
     };
     match table.keys().next() {
         None => Ok(settings),
@@ -254,30 +271,6 @@ fn site(table: &mut Table) -> Result<Option<String>, Fault> {
 
 fn is_name(site: &str) -> bool {
     !site.is_empty() && site.len() <= 64 && !site.contains(char::is_control)
-}
-
-fn section<T: for<'de> Deserialize<'de> + Default>(
-    table: &mut Table,
-    name: &str,
-) -> Result<T, Fault> {
-    let Some(value) = table.remove(name) else {
-        return Ok(T::default());
-    };
-    let Value::Table(section) = value else {
-        return Err(Fault(format!("`{name}` has to be a section: [{name}]")));
-    };
-    let whole = section.clone().try_into();
-    whole.map_err(|error: toml::de::Error| {
-        let why = suggestion::explain(&error);
-        let at_fault = section.iter().find(|(key, value)| {
-            let alone = Table::from_iter([((*key).clone(), (*value).clone())]);
-            alone.try_into::<T>().is_err()
-        });
-        match at_fault {
-            Some((key, _)) if !why.contains(key) => Fault(format!("[{name}] {key}: {why}")),
-            _ => Fault(format!("[{name}] {why}")),
-        }
-    })
 }
 
 #[cfg(test)]

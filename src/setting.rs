@@ -216,6 +216,7 @@ impl<'de> Deserialize<'de> for List {
         match Written::deserialize(source) {
             Ok(Written::Items(items)) => Ok(Self(items)),
             Ok(Written::Text(text)) => text.parse().map_err(D::Error::custom),
+            Err(error) if error.to_string().starts_with("missing field") => Err(error),
             _ => Err(D::Error::custom("a list of texts is wanted here")),
         }
     }

@@ -22,6 +22,7 @@ mod ossec_conf;
 mod replica_set;
 mod running;
 mod server;
+mod settings;
 mod state;
 mod units;
 

@@ -85,6 +85,7 @@ mod stand_in;
 mod status;
 mod stores;
 mod surroundings;
+mod trouble;
 mod trust;
 mod watch;
 mod watch_agents;

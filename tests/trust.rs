@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use crate::certificate::{certificate, fingerprint, of_wazuh, signed};
 use crate::fake::{Options, Server};
@@ -41,6 +42,16 @@ impl Manager {
         self.wazuh.settings(&section(&self.tls.url(), more));
     }
 
+    /// The command that `check` names, as it stands there.
+    fn run_the_fix(&self) {
+        let check = self.wazuh.json("check");
+        let mut all = check["checks"].as_array().unwrap().iter();
+        let fault = all.find(|one| one["name"] == "wazuh_api").unwrap();
+        let command = fault["fix"].as_str().unwrap();
+        let output = Command::new("sh").args(["-c", command]).output().unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+    }
+
     /// How many requests reached the API since the last look.
     fn asked(&self) -> usize {
         self.server.state().seen.drain(..).count()
@@ -54,6 +65,8 @@ fn a_certificate_that_nobody_vouches_for_gets_no_password() {
     assert!(fault.contains(&fingerprint(&manager.first)), "{fault}");
     assert!(fault.contains("custom-mongo check --trust"), "{fault}");
     assert_eq!(manager.asked(), 0);
+    manager.run_the_fix();
+    assert_eq!(manager.wazuh.json("check")["ok"], true);
 }
 
 #[test]
@@ -240,5 +253,22 @@ fn insecure_takes_anything_and_says_so_each_time() {
     assert_eq!(manager.asked(), 0, "a pin holds all the same");
     manager.set("");
     assert_eq!(manager.wazuh.json("check --trust")["ok"], true);
+    assert_eq!(manager.wazuh.json("check")["ok"], true);
+}
+
+/// What a hand or a disk left there that is no fingerprint: nothing is trusted, until it is shown anew.
+#[test]
+fn a_list_of_what_is_trusted_that_cannot_be_read_is_made_anew() {
+    let manager = manager("garbled");
+    assert_eq!(manager.wazuh.json("check --trust")["ok"], true);
+    let list = manager.wazuh.state().join("wazuh_api/trusted");
+    let kept = fs::read_to_string(&list).unwrap();
+    let (address, _) = kept.split_once(' ').unwrap();
+    fs::write(&list, format!("{address} what?\n")).unwrap();
+    manager.asked();
+    let said = fault(&manager.wazuh.json("check"), "wazuh_api");
+    assert!(said.contains("is no SHA-256 fingerprint"), "{said}");
+    assert_eq!(manager.asked(), 0);
+    manager.run_the_fix();
     assert_eq!(manager.wazuh.json("check")["ok"], true);
 }

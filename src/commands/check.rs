@@ -6,7 +6,7 @@ use nix::unistd::geteuid;
 
 use super::{Format, status};
 use crate::config::{Loaded, Settings};
-use crate::secret;
+use crate::{secret, store};
 
 mod database;
 mod finding;
@@ -71,7 +71,7 @@ fn check(findings: &mut Findings, config: Option<&Path>, place: &Place, depth: D
         check_user(findings, place);
         let blocks = check_wazuh(findings, place);
         if let Some(loaded) = &mut loaded {
-            use_hook_url(findings, loaded, &blocks);
+            use_hook_url(findings, loaded, &blocks, place);
         }
     }
     let Some(loaded) = &loaded else {
@@ -82,18 +82,17 @@ fn check(findings: &mut Findings, config: Option<&Path>, place: &Place, depth: D
 }
 
 fn check_depth(findings: &mut Findings, settings: &Settings, place: &Place, depth: Depth) {
-    let home = &place.home;
     match depth {
         Depth::ConfigOnly => {
             serve::check_settings(findings, settings, place);
             findings.enter("wazuh api");
-            wazuh_api::check_settings(findings, settings);
+            wazuh_api::check_settings(findings, settings, place);
         }
         Depth::Trust => {
             serve::check_settings(findings, settings, place);
             findings.enter("wazuh api");
-            wazuh_api::trust(findings, settings, home);
-            wazuh_api::check(findings, settings, home);
+            wazuh_api::trust(findings, settings, place);
+            wazuh_api::check(findings, settings, place);
         }
         Depth::All => {
             let state = state::check_folder(findings, place);
@@ -105,7 +104,7 @@ fn check_depth(findings: &mut Findings, settings: &Settings, place: &Place, dept
             if state == Usable::Yes {
                 state::check_spool(findings, settings, place, reached);
                 findings.enter("wazuh api");
-                wazuh_api::check(findings, settings, home);
+                wazuh_api::check(findings, settings, place);
             }
             schedule::check(findings, settings, place);
         }
@@ -178,13 +177,26 @@ fn check_wazuh(findings: &mut Findings, place: &Place) -> Blocks {
 }
 
 /// The hook takes the connection string of its block before that of the settings.
-fn use_hook_url(findings: &mut Findings, loaded: &mut Loaded, blocks: &Blocks) {
+fn use_hook_url(findings: &mut Findings, loaded: &mut Loaded, blocks: &Blocks, place: &Place) {
     let Some(url) = &blocks.hook_url else {
         return;
     };
     let store = &mut loaded.settings.store;
     let mut hooks = store.clone();
     hooks.use_uri(url.clone());
+    let refused = store::validate(&hooks).err().map(|error| error.to_string());
+    // All other faults are the settings' own.
+    if let Some(why) = refused
+        .as_deref()
+        .and_then(|why| why.strip_prefix("store.uri: "))
+    {
+        let conf = place.ossec_conf();
+        let fix = format!(
+            "correct <hook_url> in {}, or remove it and set store.uri",
+            conf.display()
+        );
+        return findings.bad("ossec.conf hook_url", why, fix);
+    }
     let differ = match (store.destination(), hooks.destination()) {
         (Ok(one), Ok(other)) => one != other,
         (Err(_), Ok(_)) => {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::{Fault, suggestion};
+use super::{ENVIRONMENT, Fault, suggestion};
 
 const PREFIX: &str = "CUSTOM_MONGO_";
 /// Variables with our prefix that are not settings of a room.
@@ -26,22 +26,46 @@ const PLAIN: [(&str, &str, &str); 9] = [
     ("MAX_WORKERS", "collect", "max_workers"),
 ];
 
+type Variables = BTreeMap<String, String>;
+
 /// Lays the variables over the settings.
 pub(super) fn apply(table: &mut Table, env_file: Option<&Path>) -> Result<(), Fault> {
-    let mut variables = env_file.map_or(Ok(BTreeMap::new()), read)?;
+    let in_file = env_file.map_or(Ok(Variables::new()), read)?;
+    let own = of_process();
+    let mut variables = in_file;
+    variables.extend(own.clone());
+    lay(table, &variables).map_err(|(name, why)| {
+        let file = env_file.filter(|_| !own.contains_key(&name));
+        let place = file.map_or_else(|| ENVIRONMENT.to_owned(), |file| file.display().to_string());
+        Fault(format!("{place}: {why}"))
+    })
+}
+
+/// As `apply`, without the process's own.
+pub(super) fn apply_file(table: &mut Table, env_file: Option<&Path>) -> Result<(), Fault> {
+    let variables = env_file.map_or(Ok(Variables::new()), read)?;
+    lay(table, &variables).map_err(|(_, why)| Fault(why))
+}
+
+fn of_process() -> Variables {
     let texts = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    variables.extend(texts.filter(|(name, _)| is_ours(name)));
+    texts.filter(|(name, _)| is_ours(name)).collect()
+}
+
+/// What cannot be laid over them is told with the variable's name.
+fn lay(table: &mut Table, variables: &Variables) -> Result<(), (String, String)> {
     for (plain, section, key) in PLAIN {
         if let Some(value) = variables.get(plain).filter(|value| !value.is_empty()) {
-            set(table, section, key, value)?;
+            set(table, section, key, value).map_err(|why| (plain.to_owned(), why))?;
         }
     }
-    for (name, value) in &variables {
+    for (name, value) in variables {
         if let Some(setting) = name.strip_prefix(PREFIX)
             && !OTHERS.contains(&name.as_str())
         {
-            apply_one(table, name, &setting.to_lowercase(), value)?;
+            apply_one(table, name, &setting.to_lowercase(), value)
+                .map_err(|why| (name.clone(), why))?;
         }
     }
     Ok(())
@@ -57,7 +81,7 @@ fn is_ours(name: &str) -> bool {
     name.starts_with(PREFIX) || PLAIN.iter().any(|(plain, ..)| *plain == name)
 }
 
-fn apply_one(table: &mut Table, name: &str, setting: &str, value: &str) -> Result<(), Fault> {
+fn apply_one(table: &mut Table, name: &str, setting: &str, value: &str) -> Result<(), String> {
     if let Some((section, key)) = setting.split_once("__") {
         return set(table, section, key, value);
     }
@@ -67,13 +91,11 @@ fn apply_one(table: &mut Table, name: &str, setting: &str, value: &str) -> Resul
     }
     let known = OTHERS.into_iter().chain(["CUSTOM_MONGO_SITE"]);
     let hint = suggestion::unknown(name, known);
-    Err(Fault(format!(
-        "environment: {hint} (a setting is {PREFIX}<SECTION>__<KEY>)"
-    )))
+    Err(format!("{hint} (a setting is {PREFIX}<SECTION>__<KEY>)"))
 }
 
 /// Sets `section.key`, where a key may itself have parts (`enrich`, `retention__low`).
-fn set(table: &mut Table, section: &str, key: &str, value: &str) -> Result<(), Fault> {
+fn set(table: &mut Table, section: &str, key: &str, value: &str) -> Result<(), String> {
     let mut inner = table;
     let mut path = vec![section];
     path.extend(key.split("__"));
@@ -82,11 +104,8 @@ fn set(table: &mut Table, section: &str, key: &str, value: &str) -> Result<(), F
         let next = inner
             .entry(step)
             .or_insert_with(|| Value::Table(Table::new()));
-        inner = next.as_table_mut().ok_or_else(|| {
-            Fault(format!(
-                "environment: {section}.{key}: `{step}` is not a section"
-            ))
-        })?;
+        let inside = next.as_table_mut();
+        inner = inside.ok_or_else(|| format!("{section}.{key}: `{step}` is not a section"))?;
     }
     // A source of the same secret in the file would count before this one.
     for other in ["", "_file", "_command"] {
@@ -118,14 +137,14 @@ fn is_trusted(path: &Path) -> bool {
     owners.any(|owner| owner == meta.uid()) && meta.mode() & 0o002 == 0
 }
 
-fn read(path: &Path) -> Result<BTreeMap<String, String>, Fault> {
+fn read(path: &Path) -> Result<Variables, Fault> {
     if !is_trusted(path) {
         let why = "others may write it; run chown -h root:wazuh and chmod 640 on it";
         return Err(Fault(format!("{}: {why}", path.display())));
     }
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Variables::new()),
         Err(error) => {
             return Err(Fault(format!(
                 "{}: cannot be read: {error}",

@@ -62,7 +62,7 @@ fn manager(general: &Table, name: String, own: Value) -> Result<Manager, Fault> 
         }
     }
     let mut whole = Table::from_iter([(place.clone(), Value::Table(own))]);
-    let api: wazuh_api::Settings = section(&mut whole, &place)?;
+    let api: wazuh_api::Settings = section::take(&mut whole, &place)?;
     if !api.is_configured() {
         let why = "no address; write for example url = \"https://wazuh.example:55000\"";
         return Err(Fault(format!("[{place}] url: {why}")));

@@ -4,13 +4,15 @@
 use std::future::Future;
 use std::time::Duration;
 
+use mongodb::error::ErrorKind;
 use mongodb::options::{
-    Acknowledgment, ClientOptions, ConnectionString, ServerMonitoringMode, Tls, TlsOptions,
-    WriteConcern,
+    Acknowledgment, ClientOptions, ConnectionString, HostInfo, ServerAddress, ServerMonitoringMode,
+    Tls, TlsOptions, WriteConcern,
 };
 use tokio::runtime::{Builder, Runtime};
 
 use super::{Error, Settings, credentials, refusal};
+use crate::certificate;
 use crate::setting::Secret;
 
 pub(super) fn runtime() -> Result<Runtime, Error> {
@@ -53,15 +55,38 @@ pub(super) fn within<T>(
 /// `Settings`, with what is wrong.
 pub fn validate(settings: &Settings) -> Result<(), Error> {
     let uri = login_uri(settings)?;
-    let parsed = ConnectionString::parse(&uri).map_err(|error| refused(&error, settings))?;
-    let mut options = ClientOptions::builder().tls(parsed.tls).build();
-    set_tls(settings, &mut options)?;
-    // Certificates are read when a client is made; it connects only when it is asked something.
+    let refused = |error| refused(&error, settings);
+    let mut parsed = ConnectionString::parse(&uri).map_err(refused)?;
+    // Whom `mongodb+srv` stands for, only the network knows.
+    if let HostInfo::DnsRecord(host) = parsed.host_info {
+        let one = ServerAddress::Tcp { host, port: None };
+        parsed.host_info = HostInfo::HostIdentifiers(vec![one]);
+    }
     let runtime = runtime()?;
+    let options = runtime.block_on(async { ClientOptions::parse(parsed).await });
+    let mut options = options.map_err(refused)?;
+    set_tls(settings, &mut options)?;
+    check_authorities(&options)?;
+    // Certificates are read when a client is made; it connects only when it is asked something.
     let context = runtime.enter();
     let made = mongodb::Client::with_options(options);
     drop(context);
-    made.map(drop).map_err(|error| refused(&error, settings))
+    made.map(drop).map_err(|error| match error.kind.as_ref() {
+        ErrorKind::Io(cause) => Error::Settings(format!(
+            "store.uri: the file of tlsCertificateKeyFile cannot be read: {cause}"
+        )),
+        _ => refused(error),
+    })
+}
+
+/// The driver takes a file without any for one that trusts nobody.
+fn check_authorities(options: &ClientOptions) -> Result<(), Error> {
+    let Some(Tls::Enabled(tls)) = &options.tls else {
+        return Ok(());
+    };
+    let file = tls.ca_file_path.as_deref();
+    file.map_or(Ok(()), certificate::hold_authority)
+        .map_err(|why| Error::Settings(format!("TLS: {why}; see store.ca_file")))
 }
 
 /// The connection string with the login in it.

@@ -67,7 +67,12 @@ pub(super) fn scrub(message: &str, uri: &str, password: Option<&Secret>) -> Stri
         .unwrap_or_default();
     let decoded = decode(secret);
     let apart = password.map(Secret::expose).unwrap_or_default();
-    let mut message = message.replace(uri, "(uri)");
+    let is_bare = uri.ends_with("://");
+    let mut message = if is_bare {
+        message.to_owned()
+    } else {
+        message.replace(uri, "(uri)")
+    };
     // The user's name alone is no secret, and may well be the program's.
     let login = if secret.is_empty() { "" } else { written };
     for secret in [login, secret, &decoded, apart] {

@@ -140,7 +140,7 @@ fn a_variable_that_cannot_be_read_is_named() {
     };
     let fault = only(&check("much"), "settings");
     assert!(fault.detail.contains("[spool] max_size"), "{fault:?}");
-    assert!(fault.fix.contains("or the variable"), "{fault:?}");
+    assert!(fault.fix.starts_with("correct the variable"), "{fault:?}");
     assert_eq!(super::faults(&check("1 GiB")), []);
 }
 
@@ -187,9 +187,16 @@ fn a_password_file_that_everyone_can_read_is_closed() {
         |more: &str| format!("[store]\nuri = {uri:?}\ndatabase = \"check_password\"\n{more}");
     installed.settings(&text(&format!("password_file = {file:?}\n")));
     let fault = only(&installed.check(), "store.uri");
-    assert!(fault.fix.starts_with("chmod 640 "), "{fault:?}");
-    fault.run();
-    assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
+    assert!(
+        fault
+            .fix
+            .ends_with(&format!("chmod 0640 {}", file.display())),
+        "{fault:?}"
+    );
+    if geteuid().is_root() {
+        fault.run();
+        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
+    }
 }
 
 #[test]
@@ -197,9 +204,11 @@ fn a_connection_string_with_an_unknown_option_is_refused_with_the_option() {
     let installed = Installed::new("check_option");
     let uri = mongod::shared().uri();
     let text = |uri: &str| format!("[store]\nuri = {uri:?}\ndatabase = \"check_option\"\n");
-    installed.settings(&text(&format!("{uri}&compressors=zlib")));
-    let fault = only(&installed.check(), "store.uri");
-    assert!(fault.detail.contains("remove this option"), "{fault:?}");
+    for option in ["compressors=zlib", "socketTimeoutMS=1000"] {
+        installed.settings(&text(&format!("{uri}&{option}")));
+        let fault = only(&installed.check(), "store.uri");
+        assert!(fault.detail.contains("remove this option"), "{fault:?}");
+    }
     installed.settings(&text(&uri));
     installed.assert_good();
 }

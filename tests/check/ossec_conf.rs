@@ -134,6 +134,21 @@ fn a_connection_string_in_hook_url_is_the_one_that_is_checked() {
     assert!(good(&installed.check(), "store.uri").contains("127.0.0.1"));
 }
 
+/// The hook takes it before the settings' own, and would refuse every alert.
+#[test]
+fn a_hook_url_that_the_driver_refuses_is_corrected_or_removed() {
+    let wrong = "<hook_url>mongodb://127.0.0.1:1/?socketTimeoutMS=5</hook_url>";
+    let installed = with_line(wrong, "check_hook_option");
+    let fault = only(&installed.check(), "ossec.conf hook_url");
+    assert!(fault.detail.contains("socketTimeoutMS"), "{fault:?}");
+    assert!(fault.fix.starts_with("correct <hook_url> in "), "{fault:?}");
+    let (conf, without) = (installed.host.conf(), format!("{BLOCK}{STOCK}"));
+    for mended in [conf.replace("?socketTimeoutMS=5", ""), without] {
+        installed.host.set_conf(&mended);
+        installed.assert_good();
+    }
+}
+
 #[test]
 fn a_plain_block_before_ours_is_named_with_both_places() {
     let installed = with(&format!("{PLAIN}{BLOCK}{STOCK}"), "check_before");

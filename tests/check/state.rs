@@ -6,9 +6,11 @@ use std::path::Path;
 
 use nix::unistd::geteuid;
 
-use super::{Installed, assert_good, good, mode, only, only_of};
+use super::{Installed, assert_good, faults, good, mode, only, only_of, read};
+use crate::fake::{Options, Server};
 use crate::manager_root::ManagerRoot;
 use crate::wazuh::{ALERTS, Wazuh};
+use crate::wazuh_api::section;
 use crate::{call, mongod};
 
 #[test]
@@ -158,6 +160,56 @@ fn tokens_that_cannot_be_read_are_given_back() {
     close(&tokens);
     let fault = installed.mended_by_its_command("serve");
     assert!(fault.detail.contains("tokens.json"), "{fault:?}");
+}
+
+#[test]
+fn tokens_that_are_none_are_told_with_the_way_to_new_ones() {
+    let installed = Installed::new("check_bad_tokens");
+    let new = ["token", "new", "--name", "reader", "--scope", "read"];
+    assert!(installed.run(&new).status.success());
+    let tokens = installed.host.path("var/db/custom-mongo/tokens.json");
+    let text = fs::read_to_string(&tokens).unwrap();
+    let bad = text.replace("\"hash\": \"", "\"hash\": \"no ");
+    assert!(bad != text);
+    fs::write(&tokens, bad).unwrap();
+    let fault = installed.mended_by_its_command("serve");
+    assert!(fault.fix.ends_with(" token drop reader"), "{fault:?}");
+    fs::write(&tokens, "[{").unwrap();
+    let fault = only(&installed.check(), "serve");
+    assert!(fault.detail.contains("tokens.json: "), "{fault:?}");
+    assert!(
+        fault.fix.contains("remove it and make the tokens anew"),
+        "{fault:?}"
+    );
+    fs::remove_file(&tokens).unwrap();
+    assert!(installed.run(&new).status.success());
+    installed.assert_good();
+}
+
+/// The count of the requests to Wazuh's API, without which there is no budget, and the folder in which
+/// it lies beside the certificates that are trusted.
+#[test]
+fn what_is_kept_of_wazuhs_api_and_cannot_be_read_is_given_back() {
+    let server = Server::start(Options::default()).unwrap();
+    let installed = Installed::new("check_count");
+    let settings = installed.host.path("etc/custom-mongo.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    fs::write(&settings, text + &section(&server.url(), "")).unwrap();
+    // What starts `collect` is not under test.
+    let check = || read(&installed.run(&["check", "--trust", "--format", "json"]));
+    assert_eq!(faults(&check()), []);
+    let kept = installed.host.path("var/db/custom-mongo/wazuh_api");
+    let count = kept.join(format!("127.0.0.1_{}.requests", server.port()));
+    for (path, told) in [
+        (&count, "cannot count requests in the state folder: "),
+        (&kept, "trusted: cannot be read: "),
+    ] {
+        close(path);
+        let fault = only(&check(), "wazuh_api");
+        assert!(fault.detail.contains(told), "{fault:?}");
+        fault.run();
+        assert_eq!(faults(&check()), []);
+    }
 }
 
 /// As what root did by hand leaves it: our own commands give root's rights up first.

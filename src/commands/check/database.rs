@@ -48,10 +48,10 @@ pub(super) fn check(findings: &mut Findings, settings: &Settings, place: &Place)
 }
 
 fn seeds(findings: &mut Findings, settings: &Settings) -> Option<Seeds> {
+    // The settings' own fault was told with them.
+    store::validate(&settings.store).ok()?;
     match store::seeds(&settings.store, WITHIN) {
         Ok(seeds) => Some(seeds),
-        // The settings' own fault was told with them.
-        Err(store::Error::Settings(_)) => None,
         Err(error) => {
             let fix =
                 "correct the name in store.uri, or this host's name server (/etc/resolv.conf)";

@@ -118,6 +118,23 @@ impl Place {
         format!("chown -h {owner} {path} && chmod {mode} {path}")
     }
 
+    /// What mends a fault of these files themselves, if it is one: the command that opens the file to
+    /// Wazuh's user and closes it to everybody else, or the way to the credentials of a unit.
+    pub(super) fn mend_file(&self, fault: &str, files: &[&Option<PathBuf>]) -> Option<String> {
+        if let Some((_, told)) = fault.split_once("LoadCredential=") {
+            let name = told.split(':').next().unwrap_or_default();
+            let check = self.command("check");
+            return Some(format!(
+                "check with them, as the unit runs: systemd-run --pipe -p LoadCredential={name}:FILE {check}"
+            ));
+        }
+        let is_mode = ["Permission denied", "everyone may"].map(|sign| fault.contains(sign));
+        let mut named = files.iter().filter_map(|file| file.as_ref());
+        let named = named.find(|file| fault.contains(&file.display().to_string()));
+        let file = named.filter(|_| is_mode.contains(&true))?;
+        Some(self.give(file, "0640"))
+    }
+
     /// The name of a user, for people.
     pub(super) fn user(&self, uid: Uid) -> String {
         let known = self.layout.is_this_host().then(|| User::from_uid(uid));

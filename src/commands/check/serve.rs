@@ -26,16 +26,33 @@ pub(super) fn check_settings(findings: &mut Findings, settings: &Settings, place
     match serve::validate(&settings.serve, &place.home) {
         Ok(where_and_how) => findings.good("serve", where_and_how),
         Err(why) => {
-            let named = why
-                .split_once("; run ")
-                .map(|(_, command)| command.to_owned());
-            let tokens = place.home.state().display().to_string();
-            let are_closed = why.contains(&tokens) && why.contains("Permission denied");
-            let closed = are_closed.then(|| state::reopen(place));
-            let sample = "see [serve] in the sample settings";
-            let fix = named.or(closed).unwrap_or_else(|| sample.to_owned());
+            let fix = settings_fix(&why, &settings.serve, place);
             findings.bad("serve", why, fix);
         }
+    }
+}
+
+fn settings_fix(why: &str, settings: &serve::Settings, place: &Place) -> String {
+    let files = [
+        &settings.auth_token_file,
+        &settings.certificate_file,
+        &settings.key_file,
+        &settings.client_ca_file,
+    ];
+    if let Some(fix) = place.mend_file(why, &files) {
+        return fix;
+    }
+    let are_tokens = why.contains(&place.home.state().display().to_string());
+    let bad_hash = why.strip_prefix("the token ");
+    let bad_hash = bad_hash.and_then(|why| why.split_once(" has no hash"));
+    match bad_hash {
+        Some((name, _)) => place.command(&format!("token drop {name}")),
+        None if are_tokens && why.contains("Permission denied") => state::reopen(place),
+        None if are_tokens => {
+            let anew = place.command("token new");
+            format!("put it back from a backup, or remove it and make the tokens anew: {anew}")
+        }
+        None => "see [serve] in the sample settings".to_owned(),
     }
 }
 

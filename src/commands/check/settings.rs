@@ -12,6 +12,8 @@ use crate::config::{self, Fault, Loaded};
 use crate::home::settings_folders;
 use crate::store;
 
+/// Beside the settings file.
+const ENV_FILE: &str = ".env";
 /// What a setting of the environment is called.
 const VARIABLE: &str = "the variable that sets it (CUSTOM_MONGO_SECTION__KEY)";
 
@@ -61,22 +63,32 @@ fn below_root(config: Option<&Path>, place: &Place) -> Option<PathBuf> {
     files.into_iter().find(|file| file.exists())
 }
 
+/// A fault begins with the file that has it, or says that none has.
 fn refuse(findings: &mut Findings, fault: &Fault, file: Option<&Path>, place: &Place) {
-    // The fault names the file first, unless the environment is at fault.
     let named = fault.0.split(": ").next().unwrap_or_default();
-    let named = named.split(" with the environment").next();
-    let named = named.map(Path::new).filter(|path| path.is_absolute());
-    let path = file.or(named);
-    let fix = match path {
-        Some(path) if std::fs::File::open(path).is_err() => unreadable(path, place),
-        Some(path) => respelled(&fault.0, path).unwrap_or_else(|| {
-            let variable = config::is_environment_used().then(|| format!(", or {VARIABLE}"));
-            let (path, or) = (path.display(), variable.unwrap_or_default());
-            format!("correct {path}{or}; the sample names every setting")
-        }),
-        None => format!("correct {VARIABLE}"),
+    let (told, named) = (fault.to_string(), Path::new(named));
+    let fix = match file {
+        _ if named == Path::new(config::ENVIRONMENT) => format!("correct {VARIABLE}"),
+        _ if named.ends_with(ENV_FILE) => in_env_file(named, &told, place),
+        other => in_file(other.unwrap_or(named), &told, place),
     };
-    findings.bad("settings", fault.to_string(), fix);
+    findings.bad("settings", told, fix);
+}
+
+fn in_file(path: &Path, fault: &str, place: &Place) -> String {
+    if std::fs::File::open(path).is_err() {
+        return unreadable(path, place);
+    }
+    let shown = path.display();
+    respelled(fault, path)
+        .unwrap_or_else(|| format!("correct {shown}; the sample names every setting"))
+}
+
+fn in_env_file(path: &Path, fault: &str, place: &Place) -> String {
+    if std::fs::File::open(path).is_err() || fault.contains("others may write it") {
+        return place.give(path, "0640");
+    }
+    format!("correct {}, a line of which is {VARIABLE}", path.display())
 }
 
 fn unreadable(path: &Path, place: &Place) -> String {
@@ -108,11 +120,22 @@ fn respelled(fault: &str, path: &Path) -> Option<String> {
         text.lines().filter(is_section).count(),
     );
     let path = quoted(path);
-    match (sound, keys, sections) {
-        (true, 1, 0) => Some(format!("sed -i 's/^{unknown}\\( *=\\)/{known}\\1/' {path}")),
-        (true, 0, 1) => Some(format!("sed -i 's/^\\[{unknown}\\]/[{known}]/' {path}")),
-        _ => None,
-    }
+    let (from, to, command) = match (sound, keys, sections) {
+        (true, 1, 0) => (
+            unknown.to_owned(),
+            known.to_owned(),
+            format!("sed -i 's/^{unknown}\\( *=\\)/{known}\\1/' {path}"),
+        ),
+        (true, 0, 1) => (
+            format!("[{unknown}]"),
+            format!("[{known}]"),
+            format!("sed -i 's/^\\[{unknown}\\]/[{known}]/' {path}"),
+        ),
+        _ => return None,
+    };
+    // The known one may be there as well.
+    let after = format!("\n{text}").replacen(&format!("\n{from}"), &format!("\n{to}"), 1);
+    config::is_toml(&after).then_some(command)
 }
 
 /// What was read, from where, and whether others could read or write it.
@@ -185,15 +208,27 @@ pub(super) fn check_uri(findings: &mut Findings, loaded: &Loaded, place: &Place)
 }
 
 fn uri_fix(why: &str, loaded: &Loaded, place: &Place) -> String {
-    // Some faults name the command themselves.
-    if let Some((_, command)) = why.split_once("; run ") {
-        return command.to_owned();
+    let store = &loaded.settings.store;
+    let files = [
+        &store.uri_file,
+        &store.password_file,
+        &store.ca_file,
+        &store.client_certificate_file,
+    ];
+    if let Some(command) = place.mend_file(why, &files) {
+        return command;
     }
-    if let Some(file) = &loaded.file {
-        return format!("correct [store] in {}", file.display());
-    }
-    if config::is_environment_used() {
-        return "correct MONGO_URI, or CUSTOM_MONGO_STORE__… in the environment".to_owned();
+    let is_environment = config::is_environment_used();
+    let own = loaded.file.as_ref();
+    let beside = loaded.env_file.as_ref();
+    let all = [
+        own.map(|file| format!("[store] in {}", file.display())),
+        beside.map(|file| format!("its variable in {}", file.display())),
+        is_environment.then(|| "MONGO_URI or CUSTOM_MONGO_STORE__… in the environment".to_owned()),
+    ];
+    let all: Vec<String> = all.into_iter().flatten().collect();
+    if !all.is_empty() {
+        return format!("correct {}", all.join(", or "));
     }
     let sample = place.layout.here(&place.layout.settings());
     let (install, sample) = (place.install(), sample.display());

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::finding::Findings;
+use super::place::Place;
+use super::state;
 use crate::collect;
 use crate::config;
-use crate::home::Home;
 use crate::wazuh_api::{self, Api, Error, Offer, Reach, Rights, Settings};
 
 /// How long all of it may take; Wazuh itself gives up after ten seconds.
@@ -20,21 +21,21 @@ const ROLE: &str =
     "integrations/wazuh-api-role.sh makes a user that may read all and change nothing";
 
 /// What can be said without asking anybody.
-pub(super) fn check_settings(findings: &mut Findings, settings: &config::Settings) {
+pub(super) fn check_settings(findings: &mut Findings, settings: &config::Settings, place: &Place) {
     each(findings, settings, |findings, settings| {
         match settings.validate() {
             Ok(names) => findings.good("wazuh_api", names.join(", ")),
-            Err(error) => refuse(findings, &error),
+            Err(error) => refuse(findings, &error, settings, place),
         }
     });
 }
 
 /// Everything; nothing where no API is configured.
-pub(super) fn check(findings: &mut Findings, settings: &config::Settings, home: &Home) {
-    if !settings.managers().is_empty() && home.enter().is_ok() {
+pub(super) fn check(findings: &mut Findings, settings: &config::Settings, place: &Place) {
+    if !settings.managers().is_empty() && place.home.enter().is_ok() {
         let needed = needed(&settings.collect.kinds.0);
         each(findings, settings, |findings, settings| {
-            check_manager(findings, settings, &needed, home);
+            check_manager(findings, settings, &needed, place);
         });
     }
 }
@@ -49,17 +50,17 @@ fn needed(kinds: &[String]) -> Vec<&'static str> {
 }
 
 /// Shows each certificate and trusts it, unless the settings already say what is to be trusted.
-pub(super) fn trust(findings: &mut Findings, settings: &config::Settings, home: &Home) {
-    if let Err(error) = home.enter() {
+pub(super) fn trust(findings: &mut Findings, settings: &config::Settings, place: &Place) {
+    if let Err(error) = place.home.enter() {
         let fix = "run the commands it names as root";
         return findings.bad("state folder", error.to_string(), fix);
     }
     if settings.managers().is_empty() {
         // The room says what is missing.
-        return trust_manager(findings, &settings.wazuh_api, home);
+        return trust_manager(findings, &settings.wazuh_api, place);
     }
     each(findings, settings, |findings, settings| {
-        trust_manager(findings, settings, home);
+        trust_manager(findings, settings, place);
     });
 }
 
@@ -81,13 +82,13 @@ fn each(
     }
 }
 
-fn check_manager(findings: &mut Findings, settings: &Settings, needed: &[&str], home: &Home) {
+fn check_manager(findings: &mut Findings, settings: &Settings, needed: &[&str], place: &Place) {
     check_certainty(findings, settings);
     check_budget(findings, settings);
     let until = Instant::now() + WITHIN;
-    let mut api = match Api::new(settings, None, home.state(), until) {
+    let mut api = match Api::new(settings, None, place.home.state(), until) {
         Ok(api) => api,
-        Err(error) => return refuse(findings, &error),
+        Err(error) => return refuse(findings, &error, settings, place),
     };
     let begun = Instant::now();
     match api.rights() {
@@ -98,7 +99,9 @@ fn check_manager(findings: &mut Findings, settings: &Settings, needed: &[&str], 
                 "wazuh_api",
                 format!("{name}, {trust}, logged in in {millis} ms"),
             );
-            check_rights(findings, &rights, needed, &mut api);
+            if let Err(error) = check_rights(findings, &rights, needed, &mut api) {
+                refuse(findings, &error, settings, place);
+            }
         }
         Err(Error::BadLogin(why)) => {
             let (name, trust) = api.describe();
@@ -106,7 +109,7 @@ fn check_manager(findings: &mut Findings, settings: &Settings, needed: &[&str], 
             let fix = format!("correct wazuh_api.user and password; {ROLE}");
             findings.bad("wazuh login", why, fix);
         }
-        Err(error) => refuse(findings, &error),
+        Err(error) => refuse(findings, &error, settings, place),
     }
 }
 
@@ -132,13 +135,14 @@ fn check_budget(findings: &mut Findings, settings: &Settings) {
     }
 }
 
-fn refuse(findings: &mut Findings, error: &Error) {
+fn refuse(findings: &mut Findings, error: &Error, settings: &Settings, place: &Place) {
     let fix = match error {
-        Error::Settings(why) if why.contains("check --trust") => "custom-mongo check --trust",
-        Error::Settings(_) => "see [wazuh_api] in the sample settings",
-        Error::Deadline => "is somebody else using up Wazuh's requests? try again in a minute",
+        Error::Settings(why) => settings_fix(why, settings, place),
+        Error::Deadline => {
+            "is somebody else using up Wazuh's requests? try again in a minute".to_owned()
+        }
         _ => {
-            "is wazuh-manager running there, is wazuh_api.url right (port 55000), may this host reach it?"
+            "is wazuh-manager running there, is wazuh_api.url right (port 55000), may this host reach it?".to_owned()
         }
     };
     let why = match error {
@@ -148,8 +152,29 @@ fn refuse(findings: &mut Findings, error: &Error) {
     findings.bad("wazuh_api", why, fix);
 }
 
+fn settings_fix(why: &str, settings: &Settings, place: &Place) -> String {
+    if let Some(command) = place.mend_file(why, &[&settings.password_file, &settings.ca_file]) {
+        return command;
+    }
+    let state_folder = place.home.state().display().to_string();
+    let is_closed = why.contains(&state_folder) && why.contains("Permission denied");
+    match () {
+        () if is_closed || why.contains("in the state folder") => state::reopen(place),
+        () if why.contains("check --trust") => place.command("check --trust"),
+        () if why.contains("change wazuh_api.pin") => {
+            "compare it with the manager's own, then change wazuh_api.pin".to_owned()
+        }
+        () => "see [wazuh_api] in the sample settings".to_owned(),
+    }
+}
+
 /// Wazuh does not say no to who may not see an agent: the list is shorter, and the agent looks gone.
-fn check_rights(findings: &mut Findings, rights: &Rights, needed: &[&str], api: &mut Api) {
+fn check_rights(
+    findings: &mut Findings,
+    rights: &Rights,
+    needed: &[&str],
+    api: &mut Api,
+) -> Result<(), Error> {
     let mut lacking = Vec::new();
     for action in needed {
         match rights.reach(action) {
@@ -163,12 +188,11 @@ fn check_rights(findings: &mut Findings, rights: &Rights, needed: &[&str], api: 
     if !lacking.is_empty() {
         let actions = needed.join(" ");
         let fix = format!("{ROLE}: ACTIONS=\"{actions}\"");
-        return findings.bad("wazuh role", lacking.join("; "), fix);
+        findings.bad("wazuh role", lacking.join("; "), fix);
+        return Ok(());
     }
-    let agents = match api.get("/agents", &[("limit", "1"), ("q", "id!=000")]) {
-        Ok(answer) => answer.total,
-        Err(error) => return refuse(findings, &error),
-    };
+    let answer = api.get("/agents", &[("limit", "1"), ("q", "id!=000")])?;
+    let agents = answer.total;
     let excess = rights.excess();
     let more = match excess.first() {
         Some(first) => format!(
@@ -181,24 +205,25 @@ fn check_rights(findings: &mut Findings, rights: &Rights, needed: &[&str], api: 
         "wazuh role",
         format!("reads every agent, {agents} are there{more}"),
     );
+    Ok(())
 }
 
-fn trust_manager(findings: &mut Findings, settings: &Settings, home: &Home) {
-    match wazuh_api::offers(settings, home.state()) {
+fn trust_manager(findings: &mut Findings, settings: &Settings, place: &Place) {
+    match wazuh_api::offers(settings, place.home.state()) {
         Ok(offers) if offers.is_empty() => {
             findings.good("certificate", "none: http:// has nothing to trust");
         }
         Ok(offers) => offers
             .iter()
-            .for_each(|offer| trust_one(findings, offer, home)),
-        Err(error) => refuse(findings, &error),
+            .for_each(|offer| trust_one(findings, offer, settings, place)),
+        Err(error) => refuse(findings, &error, settings, place),
     }
 }
 
-fn trust_one(findings: &mut Findings, offer: &Offer, home: &Home) {
+fn trust_one(findings: &mut Findings, offer: &Offer, settings: &Settings, place: &Place) {
     let offered = match &offer.offered {
         Ok(offered) => offered,
-        Err(error) => return refuse(findings, error),
+        Err(error) => return refuse(findings, error, settings, place),
     };
     let name = offered.name.as_deref().unwrap_or("no name");
     let what = format!(
@@ -220,8 +245,11 @@ fn trust_one(findings: &mut Findings, offer: &Offer, home: &Home) {
         }
         None => {}
     }
-    if let Err(error) = wazuh_api::trust(home.state(), &offer.address, offered.fingerprint) {
-        let detail = format!("cannot keep it in {}: {error}", home.state().display());
+    if let Err(error) = wazuh_api::trust(place.home.state(), &offer.address, offered.fingerprint) {
+        let detail = format!(
+            "cannot keep it in {}: {error}",
+            place.home.state().display()
+        );
         let fix = "let the user that Wazuh runs as write there, and into wazuh_api in it";
         return findings.bad("certificate", detail, fix);
     }
