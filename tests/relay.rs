@@ -19,6 +19,8 @@ use crate::service::Service;
 use crate::wazuh::{Wazuh, numbered, only, stored, stored_on, text};
 use crate::webhook::until;
 
+mod settings;
+
 fn socket(wazuh: &Wazuh) -> PathBuf {
     wazuh.home.join("queue/sockets/custom-mongo")
 }

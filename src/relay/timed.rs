@@ -46,11 +46,13 @@ fn is_passing(error: &io::Error) -> bool {
 
 fn wait(stream: &UnixStream, what: PollFlags, end: Instant) -> io::Result<()> {
     let left = end.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return Err(ErrorKind::TimedOut.into());
-    }
-    // Rounded up: a wait of less than a millisecond would not be one.
-    let limit = PollTimeout::try_from(left + Duration::from_millis(1));
+    let limit = if left.is_zero() {
+        // Who was held up himself takes what has come meanwhile, and waits for nothing more.
+        Ok(PollTimeout::ZERO)
+    } else {
+        // Rounded up: a wait of less than a millisecond would not be one.
+        PollTimeout::try_from(left + Duration::from_millis(1))
+    };
     let mut fds = [PollFd::new(stream.as_fd(), what)];
     match poll(&mut fds, limit.unwrap_or(PollTimeout::MAX)) {
         Ok(0) => Err(ErrorKind::TimedOut.into()),

@@ -74,7 +74,11 @@ impl Handover<'_> {
         if was_open && !breaker.claim_probe(delivery.probe_every.0) {
             return None;
         }
-        let end = self.started + delivery.relay_timeout.0.min(deadline.mul_f32(SHARE));
+        let asked = waits.as_ref().map_or_else(Instant::now, |_| self.started);
+        let limit = delivery.relay_timeout.0.min(deadline);
+        let end = (asked + limit).min(self.started + deadline.mul_f32(SHARE));
+        // That the settings took long (a command for the address, say) is not the fault of `serve`.
+        let end = end.max(Instant::now() + SURE);
         let answer = match waits {
             Some(conversation) => conversation.answer(end),
             None if delivery.mode == Mode::Auto => {
