@@ -19,6 +19,7 @@ use crate::service::Service;
 use crate::wazuh::{Wazuh, numbered, only, stored, stored_on, text};
 use crate::webhook::until;
 
+mod killed;
 mod settings;
 
 fn socket(wazuh: &Wazuh) -> PathBuf {
