@@ -20,7 +20,9 @@ use crate::wazuh::{Wazuh, numbered, only, stored, stored_on, text};
 use crate::webhook::until;
 
 mod killed;
+mod peers;
 mod settings;
+mod silent;
 
 fn socket(wazuh: &Wazuh) -> PathBuf {
     wazuh.home.join("queue/sockets/custom-mongo")
@@ -91,6 +93,9 @@ fn while_mongodb_is_away_the_handover_is_as_quick_and_nothing_is_lost() {
         assert!(outcome.took < Duration::from_secs(3), "{outcome:?}");
     }
     assert_eq!(handed_over(&wazuh), 10);
+    let status = wazuh.json("spool status");
+    let name = status["destinations"][0]["name"].as_str().unwrap();
+    assert!(name.contains("database relay_away"), "{name}");
     server.start();
     until("all are in MongoDB", || {
         stored_on(&server, "relay_away").len() == 10
@@ -286,6 +291,21 @@ fn an_address_from_a_file_is_read_by_the_hook_too() {
     assert_eq!(handed_over(&wazuh), 1, "{}", wazuh.log());
 }
 
+/// As with a file: what a command says may be another address the next time.
+#[test]
+fn an_address_from_a_command_is_asked_for_by_the_hook_too() {
+    let uri = mongod::shared().uri();
+    let wazuh =
+        Wazuh::with_store("uri_command = \"cat etc/uri\"\ndatabase = \"relay_uri_command\"\n");
+    let file = wazuh.home.join("etc/uri");
+    fs::write(&file, "mongodb://127.0.0.1:9/").unwrap();
+    let _service = Service::start(&wazuh);
+    fs::write(&file, uri).unwrap();
+    call(&wazuh, numbered(0).to_string()).assert_yes();
+    assert_eq!(handed_over(&wazuh), 0, "{}", wazuh.log());
+    assert_eq!(stored("relay_uri_command").len(), 1);
+}
+
 /// Neither a peer that closes, nor one that answers nonsense, nor one that says nothing.
 #[test]
 fn a_peer_that_gives_no_clear_answer_is_no_answer() {
@@ -326,11 +346,11 @@ try:
 except (BrokenPipeError, ConnectionResetError):
     print(0)";
 
-fn stranger(socket: &Path, user: Option<u32>) -> String {
+fn stranger(socket: &Path, user: Option<(u32, u32)>) -> String {
     let mut command = Command::new("python3");
     command.args(["-c", STRANGER]).arg(socket);
-    if let Some(user) = user {
-        command.uid(user).gid(user);
+    if let Some((user, group)) = user {
+        command.uid(user).gid(group);
     }
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -350,12 +370,13 @@ fn another_users_process_is_not_heard() {
         "ours is told that it speaks another language"
     );
     if nix::unistd::geteuid().is_root() {
-        assert_eq!(stranger(&path, Some(65_533)), "0");
+        assert_eq!(stranger(&path, Some((65_533, 65_533))), "0");
         assert!(
             service.log().contains("user 65533 may not"),
             "{}",
             service.log()
         );
+        assert_eq!(stranger(&path, Some((65_533, 0))), "4", "one of our group");
     }
 }
 
