@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -265,6 +265,10 @@ fn a_socket_in_another_place_is_found_by_the_settings() {
     assert!(place.exists() && !socket(&wazuh).exists());
     call(&wazuh, numbered(0).to_string()).assert_yes();
     assert_eq!(handed_over(&wazuh), 1, "{}", wazuh.log());
+    // Of another kind, as Wazuh's own are: nobody can speak there.
+    let _other = UnixDatagram::bind(socket(&wazuh)).unwrap();
+    call(&wazuh, numbered(1).to_string()).assert_yes();
+    assert_eq!(handed_over(&wazuh), 2, "{}", wazuh.log());
 }
 
 /// The address comes from a file that only the settings name: nobody may go by the settings' file.
