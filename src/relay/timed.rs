@@ -60,3 +60,26 @@ fn wait(stream: &UnixStream, what: PollFlags, end: Instant) -> io::Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn who_comes_too_late_takes_what_is_there_and_waits_for_nothing() {
+        let (mut peer, stream) = UnixStream::pair().unwrap();
+        let past = Instant::now();
+        let late = |error: io::Error| error.kind() == ErrorKind::TimedOut;
+        let mut bytes = [0; 8];
+        assert!(receive(&stream, &mut bytes, past).is_err_and(late));
+        peer.write_all(b"abc").unwrap();
+        assert_eq!(receive(&stream, &mut bytes, past).unwrap(), 3);
+        send_all(&stream, b"abc", past).unwrap();
+        // More than the kernel keeps for a peer that does not read.
+        let much = vec![0; 8 << 20];
+        assert!(send_all(&stream, &much, past).is_err_and(late));
+        assert!(past.elapsed() < Duration::from_secs(5));
+    }
+}

@@ -150,6 +150,23 @@ fn fifty_hooks_at_a_frozen_serve_go_their_own_way() {
     assert_once(&Kept::of(stored(database)), 50);
 }
 
+/// What has no id of its own is known by its bytes and by when it was received, on both ways.
+#[test]
+fn an_alert_without_an_id_that_went_both_ways_is_one() {
+    let wazuh = Wazuh::new("relay_both_ways");
+    wazuh.settings("[delivery]\nrelay_timeout = \"100 ms\"\ndeadline = \"15 s\"\n");
+    let service = Service::start(&wazuh);
+    service.signal(Signal::SIGSTOP);
+    let file = wazuh.alert_file(br#"{"rule":{"level":3},"full_log":"a"}"#);
+    wazuh.invoke(&call::normal(&file, "", "")).assert_yes();
+    assert_eq!(stored("relay_both_ways").len(), 1);
+    service.signal(Signal::SIGCONT);
+    until("serve has taken what was left", || {
+        service.metric("custom_mongo_alerts_forwarded_total") > 0.5
+    });
+    assert_eq!(stored("relay_both_ways").len(), 1);
+}
+
 /// The least that the settings allow, and less than `serve` needs.
 #[test]
 fn the_tightest_limits_lose_nothing_and_are_kept() {
