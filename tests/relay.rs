@@ -365,7 +365,7 @@ fn stranger(socket: &Path, user: Option<(u32, u32)>) -> String {
 #[test]
 fn another_users_process_is_not_heard() {
     let wazuh = Wazuh::new("relay_peer");
-    let service = Service::start(&wazuh);
+    let mut service = Service::start(&wazuh);
     let path = socket(&wazuh);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
     assert_eq!(
@@ -375,11 +375,7 @@ fn another_users_process_is_not_heard() {
     );
     if nix::unistd::geteuid().is_root() {
         assert_eq!(stranger(&path, Some((65_533, 65_533))), "0");
-        assert!(
-            service.log().contains("user 65533 may not"),
-            "{}",
-            service.log()
-        );
+        service.line_with("user 65533 may not");
         assert_eq!(stranger(&path, Some((65_533, 0))), "4", "one of our group");
     }
 }
