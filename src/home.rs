@@ -5,6 +5,7 @@ use std::fs::Metadata;
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid, geteuid, setgid, setgroups, setuid};
@@ -140,8 +141,9 @@ fn become_user(uid: Uid, gid: Gid) -> io::Result<()> {
 /// The home by the path that we were started by: `integrations/…` below the working folder, as
 /// wazuh-integratord has it, or whole. To ask for the file's own path would cost a tenth of a call.
 fn started_from() -> Option<PathBuf> {
-    let by = Path::new(OsStr::from_bytes(rustix::param::linux_execfn().to_bytes()));
-    let home = wazuh_home(by)?;
+    // It panics where neither the kernel (before 6.4) nor /proc can be asked.
+    let by = catch_unwind(rustix::param::linux_execfn).ok()?;
+    let home = wazuh_home(Path::new(OsStr::from_bytes(by.to_bytes())))?;
     if home.is_absolute() {
         return Some(home.to_owned());
     }

@@ -82,6 +82,7 @@ mod served;
 mod settings;
 mod spooled;
 mod stand_in;
+mod started;
 mod status;
 mod stores;
 mod surroundings;

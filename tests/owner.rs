@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::json::Json;
 use crate::mongod;
+use crate::service::Service;
 use crate::wazuh::{Wazuh, numbered};
 
 /// `nobody` on Debian: anyone but root.
@@ -65,6 +66,28 @@ fn the_folder_that_is_made_belongs_to_the_owner_of_the_one_above() {
     };
     wazuh.call(numbered(0).to_string()).assert_yes();
     assert_eq!(fs::metadata(wazuh.state()).unwrap().uid(), owner);
+}
+
+/// The alert is read by whom Wazuh runs as, also where `serve` would take it: what he may not read,
+/// root does not read for him.
+#[test]
+fn root_becomes_the_owner_before_it_reads_anything() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let wazuh = spooling("reads");
+    give_to(WAZUH, &wazuh);
+    let sockets = wazuh.home.join("queue/sockets");
+    chown(sockets, Some(WAZUH), Some(WAZUH)).unwrap();
+    let _service = Service::start(&wazuh);
+    let arguments = |file: &str| [file, "", "", "debug", "", "10", "3"].map(String::from);
+    let file = wazuh.alert_file(numbered(0).to_string().as_bytes());
+    wazuh.invoke(&arguments(&file)).assert_yes();
+    assert!(wazuh.log().contains("handed over"), "{}", wazuh.log());
+    fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+    let outcome = wazuh.invoke(&arguments(&file));
+    let line = outcome.assert_no(1, &wazuh);
+    assert!(line.contains("cannot read"), "{line}");
 }
 
 /// A home without a server.

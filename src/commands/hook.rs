@@ -41,7 +41,6 @@ enum Done {
 
 /// Delivers the alert. Returns the exit status.
 pub fn run(call: &Call, config: Option<&Path>, started: Instant) -> u8 {
-    let home = Home::find();
     let received_at = now();
     // A file size limit would end us by a signal, and hook_url would go to ossec.log; blocked, it
     // is an error of the write like any other.
@@ -50,6 +49,7 @@ pub fn run(call: &Call, config: Option<&Path>, started: Instant) -> u8 {
     limits.thread_block().ok();
     // A panic would print several lines, and the last of them would go to ossec.log.
     std::panic::set_hook(Box::new(|_| {}));
+    let home = Home::find();
     let work = || deliver(call, config, &home, received_at, started);
     let done = std::panic::catch_unwind(work)
         .unwrap_or_else(|_| Err(keep_after_panic(call, &home, received_at)));

@@ -59,7 +59,11 @@ impl Conversation {
         if !is_trusted(peer.uid(), peer.gid()) {
             return Err(broken("it belongs to another user"));
         }
-        send_all(&stream, bytes, end)?;
+        match send_all(&stream, bytes, end) {
+            // Whoever needs no more of it than the head has answered before the end.
+            Err(error) if is_cut(&error) => {}
+            sent => sent?,
+        }
         Ok(Self { stream })
     }
 
@@ -112,6 +116,13 @@ pub fn ask(path: &Path, key: Key, within: Duration) -> Result<Terms, NoAnswer> {
         Answer::Elsewhere => Ok(Terms::Others),
         _ => Ok(Terms::Same),
     }
+}
+
+fn is_cut(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
+    )
 }
 
 fn broken(why: &str) -> NoAnswer {

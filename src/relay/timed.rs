@@ -46,15 +46,40 @@ fn is_passing(error: &io::Error) -> bool {
 
 fn wait(stream: &UnixStream, what: PollFlags, end: Instant) -> io::Result<()> {
     let left = end.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return Err(ErrorKind::TimedOut.into());
-    }
-    // Rounded up: a wait of less than a millisecond would not be one.
-    let limit = PollTimeout::try_from(left + Duration::from_millis(1));
+    let limit = if left.is_zero() {
+        // Who was held up himself takes what has come meanwhile, and waits for nothing more.
+        Ok(PollTimeout::ZERO)
+    } else {
+        // Rounded up: a wait of less than a millisecond would not be one.
+        PollTimeout::try_from(left + Duration::from_millis(1))
+    };
     let mut fds = [PollFd::new(stream.as_fd(), what)];
     match poll(&mut fds, limit.unwrap_or(PollTimeout::MAX)) {
         Ok(0) => Err(ErrorKind::TimedOut.into()),
         Err(error) if error != nix::errno::Errno::EINTR => Err(error.into()),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn who_comes_too_late_takes_what_is_there_and_waits_for_nothing() {
+        let (mut peer, stream) = UnixStream::pair().unwrap();
+        let past = Instant::now();
+        let late = |error: io::Error| error.kind() == ErrorKind::TimedOut;
+        let mut bytes = [0; 8];
+        assert!(receive(&stream, &mut bytes, past).is_err_and(late));
+        peer.write_all(b"abc").unwrap();
+        assert_eq!(receive(&stream, &mut bytes, past).unwrap(), 3);
+        send_all(&stream, b"abc", past).unwrap();
+        // More than the kernel keeps for a peer that does not read.
+        let much = vec![0; 8 << 20];
+        assert!(send_all(&stream, &much, past).is_err_and(late));
+        assert!(past.elapsed() < Duration::from_secs(5));
     }
 }

@@ -1,10 +1,12 @@
-//! SIGTERM and SIGINT ask for a graceful stop; a second one ends the process at once.
+//! SIGTERM and SIGINT ask for a graceful stop; a second one ends the process at once. SIGXFSZ ends
+//! nothing.
 
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use nix::sys::signal::{SigSet, Signal};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 
@@ -14,8 +16,12 @@ use super::Fault;
 pub(super) struct Signals(Vec<(i32, UnixStream)>);
 
 impl Signals {
-    /// From now on signals are noted.
+    /// From now on signals are noted, by this thread and those that it starts.
     pub(super) fn watch() -> io::Result<Self> {
+        // A file that reaches its limit is an error of that write, and no end of the service.
+        let mut limits = SigSet::empty();
+        limits.add(Signal::SIGXFSZ);
+        limits.thread_block()?;
         let asked = Arc::new(AtomicBool::new(false));
         let mut all = Vec::new();
         for signal in [SIGINT, SIGTERM] {

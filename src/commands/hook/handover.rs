@@ -30,7 +30,7 @@ pub(super) enum Unread {
     Answered(Answer),
     /// `serve` has the alert, and has not answered yet.
     Waits(Conversation),
-    /// Not tried, or `serve` has other settings: they have to be read.
+    /// Nobody there took it, or has other settings: ours have to be read.
     Untried,
     /// The call goes its own way.
     Refused,
@@ -47,10 +47,9 @@ impl Handover<'_> {
             return Unread::Untried;
         }
         let end = self.started + SURE;
-        let conversation = match Conversation::begin(&socket, &self.frame(key), end) {
-            Ok(conversation) => conversation,
-            Err(NoAnswer::Broken(_)) => return Unread::Refused,
-            Err(NoAnswer::Absent | NoAnswer::Late) => return Unread::Untried,
+        // Whatever is wrong with the usual place, the settings may name another one.
+        let Ok(conversation) = Conversation::begin(&socket, &self.frame(key), end) else {
+            return Unread::Untried;
         };
         match conversation.answer(end) {
             Ok(Answer::Elsewhere) => Unread::Untried,
@@ -74,7 +73,11 @@ impl Handover<'_> {
         if was_open && !breaker.claim_probe(delivery.probe_every.0) {
             return None;
         }
-        let end = self.started + delivery.relay_timeout.0.min(deadline.mul_f32(SHARE));
+        let asked = waits.as_ref().map_or_else(Instant::now, |_| self.started);
+        let limit = delivery.relay_timeout.0.min(deadline);
+        let end = (asked + limit).min(self.started + deadline.mul_f32(SHARE));
+        // That the settings took long (a command for the address, say) is not the fault of `serve`.
+        let end = end.max(Instant::now() + SURE);
         let answer = match waits {
             Some(conversation) => conversation.answer(end),
             None if delivery.mode == Mode::Auto => {
