@@ -23,10 +23,9 @@ use crate::alert::time;
 use crate::config::{self, Loaded};
 use crate::delivery::{Delivery, Error, Outcome};
 use crate::home::Home;
-use crate::relay::Answer;
 use crate::spool::Spool;
 use failure::{Failure, keep_after_panic, keep_unassigned};
-use handover::{Handover, Unread};
+use handover::{Decided, Handover, Unread};
 use input::{read_alert, read_options};
 
 /// Where the alert is now.
@@ -95,9 +94,13 @@ fn deliver(
     };
     // Another MongoDB than that of the settings is nothing that `serve` knows of.
     let is_usual = call.uri.is_none() && config.is_none();
-    let unread = is_usual.then(|| handover.unread());
-    if let Some(Unread::Answered(answer)) = unread {
-        return answered(answer);
+    let unread = if is_usual {
+        handover.unread()
+    } else {
+        Unread::Untried
+    };
+    if let Unread::Decided(decided) = unread {
+        return as_decided(decided);
     }
     if let Err(error) = home.enter() {
         // MongoDB may be there all the same; if not, the spool will say what is wrong.
@@ -110,18 +113,18 @@ fn deliver(
     if let Some(uri) = &call.uri {
         loaded.settings.store.use_uri(uri.clone());
     }
-    let unread = unread.unwrap_or(Unread::Untried);
     deliver_to(&loaded, &handover, unread, call.timeout)
 }
 
-fn answered(answer: Answer) -> Result<Done, Failure> {
-    match answer {
-        Answer::Filtered(why) => Ok(Done::FilteredThere(why)),
-        Answer::NotAnAlert(line) => Err(Failure {
+/// As the call's own delivery would end.
+fn as_decided(decided: Decided) -> Result<Done, Failure> {
+    match decided {
+        Decided::Kept => Ok(Done::HandedOver),
+        Decided::Filtered(why) => Ok(Done::FilteredThere(why)),
+        Decided::NotAnAlert(line) => Err(Failure {
             status: status::NO_ALERT,
             line,
         }),
-        _ => Ok(Done::HandedOver),
     }
 }
 
@@ -144,13 +147,13 @@ fn deliver_to(
     };
     let own = settings.delivery.deadline.0;
     let deadline = timeout.map_or(own, |timeout| own.min(timeout));
-    let answer = match unread {
+    let decided = match unread {
         Unread::Refused => None,
         Unread::Waits(begun) => handover.with(settings, &destination, deadline, Some(begun)),
         _ => handover.with(settings, &destination, deadline, None),
     };
-    if let Some(answer) = answer {
-        return answered(answer);
+    if let Some(decided) = decided {
+        return as_decided(decided);
     }
     let spool = Spool::new(home.state(), &destination, &settings.spool);
     let enricher = match settings.enricher() {

@@ -24,10 +24,20 @@ pub(super) struct Handover<'a> {
     pub(super) started: Instant,
 }
 
+/// What `serve` has decided, and only that: everything else it says sends the call its own way.
+pub(super) enum Decided {
+    /// The alert is durable there.
+    Kept,
+    /// A filter took it, in these words.
+    Filtered(String),
+    /// The text is no alert; the line says why and where it was kept.
+    NotAnAlert(String),
+}
+
 /// How it went with the settings unread.
 pub(super) enum Unread {
     /// `serve` has decided.
-    Answered(Answer),
+    Decided(Decided),
     /// `serve` has the alert, and has not answered yet.
     Waits(Conversation),
     /// Nobody there took it, or has other settings: ours have to be read.
@@ -54,7 +64,7 @@ impl Handover<'_> {
         match conversation.answer(end) {
             Ok(Answer::Elsewhere) => Unread::Untried,
             Err(NoAnswer::Late) => Unread::Waits(conversation),
-            answer => clear(answer).map_or(Unread::Refused, Unread::Answered),
+            answer => decided(answer).map_or(Unread::Refused, Unread::Decided),
         }
     }
 
@@ -66,7 +76,7 @@ impl Handover<'_> {
         destination: &str,
         deadline: Duration,
         waits: Option<Conversation>,
-    ) -> Option<Answer> {
+    ) -> Option<Decided> {
         let delivery = &settings.delivery;
         let breaker = self.breaker();
         let was_open = breaker.is_open();
@@ -92,7 +102,7 @@ impl Handover<'_> {
             _ if was_open => breaker.close(),
             _ => {}
         }
-        clear(answer)
+        decided(answer)
     }
 
     fn breaker(&self) -> Breaker {
@@ -110,15 +120,17 @@ impl Handover<'_> {
     }
 }
 
-/// What decides; none if the call goes its own way.
-fn clear(answer: Result<Answer, NoAnswer>) -> Option<Answer> {
+/// None if the call goes its own way.
+fn decided(answer: Result<Answer, NoAnswer>) -> Option<Decided> {
     match answer {
+        Ok(Answer::Kept) => Some(Decided::Kept),
+        Ok(Answer::Filtered(why)) => Some(Decided::Filtered(why)),
+        Ok(Answer::NotAnAlert(line)) => Some(Decided::NotAnAlert(line)),
         Ok(Answer::Elsewhere) | Err(NoAnswer::Absent) => None,
         Ok(Answer::Refused(why)) => {
             log::debug!("serve did not take the alert: {why}");
             None
         }
-        Ok(clear) => Some(clear),
         Err(error) => {
             log::debug!("{error}");
             None
