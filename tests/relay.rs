@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use mongodb::bson::DateTime;
 use nix::sys::signal::Signal;
 
 use crate::call::Outcome;
 use crate::json::Json;
 use crate::mongod::{self, Mongod};
 use crate::service::Service;
-use crate::wazuh::{Wazuh, numbered, only, stored, stored_on, text};
+use crate::wazuh::{UNHURRIED, Wazuh, numbered, only, stored, stored_on, text};
 use crate::webhook::until;
 
 mod killed;
@@ -41,6 +42,7 @@ fn handed_over(wazuh: &Wazuh) -> usize {
 #[test]
 fn with_serve_an_alert_is_handed_over_and_stored_like_any_other() {
     let wazuh = Wazuh::new("relay_up");
+    let before = DateTime::now();
     let service = Service::start(&wazuh);
     let mode = fs::symlink_metadata(socket(&wazuh)).unwrap().permissions();
     assert_eq!(mode.mode() & 0o777, 0o660);
@@ -51,6 +53,7 @@ fn with_serve_an_alert_is_handed_over_and_stored_like_any_other() {
     until("all are in MongoDB", || stored("relay_up").len() == 10);
     let document = stored("relay_up").remove(0);
     assert_eq!(text(&document, "_source"), "hook");
+    assert!(document.get_datetime("_processed_at").unwrap() >= &before);
     // The same alert alone is the same document.
     service.stop();
     assert!(!socket(&wazuh).exists());
@@ -301,6 +304,7 @@ fn an_address_from_a_command_is_asked_for_by_the_hook_too() {
     let uri = mongod::shared().uri();
     let wazuh =
         Wazuh::with_store("uri_command = \"cat etc/uri\"\ndatabase = \"relay_uri_command\"\n");
+    wazuh.settings(UNHURRIED);
     let file = wazuh.home.join("etc/uri");
     fs::write(&file, "mongodb://127.0.0.1:9/").unwrap();
     let _service = Service::start(&wazuh);

@@ -13,7 +13,7 @@ use crate::wazuh::{Wazuh, numbered, stored};
 use crate::webhook::until;
 
 const SETTINGS: &str =
-    "[delivery]\nrelay_timeout = \"300 ms\"\ndeadline = \"15 s\"\nprobe_every = \"3 s\"\n";
+    "[delivery]\nrelay_timeout = \"2 s\"\ndeadline = \"15 s\"\nprobe_every = \"4 s\"\n";
 
 /// How many have connected meanwhile.
 fn connections(listener: &UnixListener) -> usize {
@@ -33,12 +33,12 @@ fn hooks_leave_a_silent_socket_alone_and_one_in_a_while_tries_it() {
     // Also the hook that has not read its settings yet.
     assert_eq!(call_and_count(0), 1);
     assert_eq!((call_and_count(1), call_and_count(2)), (0, 0));
-    std::thread::sleep(Duration::from_millis(3100));
+    std::thread::sleep(Duration::from_millis(4100));
     assert_eq!((call_and_count(3), call_and_count(4)), (1, 0));
 
     fs::remove_file(socket(&wazuh)).unwrap();
     let _service = Service::start(&wazuh);
-    std::thread::sleep(Duration::from_millis(3100));
+    std::thread::sleep(Duration::from_millis(4100));
     for number in 5..8 {
         call(&wazuh, numbered(number).to_string()).assert_yes();
     }
