@@ -355,7 +355,7 @@ fn it_works_as_wazuh_too() {
 #[test]
 fn no_command_of_an_image_runs_as_root() {
     if !geteuid().is_root() {
-        return assert!(scratch::root().exists());
+        return;
     }
     let installed = Installed::new("check_image");
     let seen = scratch::fresh("image").join("id");

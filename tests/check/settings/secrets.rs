@@ -112,7 +112,7 @@ fn a_secret_that_everyone_can_read_is_closed_and_stays_open_to_wazuh() {
 #[test]
 fn a_file_that_wazuh_cannot_read_is_opened_to_it() {
     if !geteuid().is_root() {
-        return assert!(scratch::root().exists());
+        return;
     }
     let installed = Installed::new("check_closed");
     let folder = scratch::fresh("check_closed");

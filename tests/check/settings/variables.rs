@@ -131,7 +131,7 @@ fn an_env_file_that_others_can_write_is_given_its_owner_and_mode() {
 #[test]
 fn an_env_file_that_wazuh_cannot_read_is_opened_to_it() {
     if !geteuid().is_root() {
-        return assert!(crate::scratch::root().exists());
+        return;
     }
     let installed = Installed::new("check_env");
     let beside = installed.host.path("etc/.env");
