@@ -18,7 +18,8 @@ pub struct Settings {
     pub probe_every: Span,
     /// For how long such a try may last.
     pub probe_timeout: Span,
-    /// With `auto`, how long `serve` may take over an alert before the call goes its own way.
+    /// With `auto`, how long `serve` may take over an alert before the call goes its own way; at least
+    /// 20 ms, and at most two fifths of the deadline.
     pub relay_timeout: Span,
 }
 
